@@ -1,0 +1,86 @@
+"""``open_storage``: from a URL to a storage."""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias, get_args
+
+from cybertools.tracking.errors import InvalidType, InvalidValue, Unsupported
+from cybertools.tracking.interfaces import Storage
+from cybertools.tracking.track import Track
+from cybertools.tracking.values import check_text, kind_of
+
+__all__ = ["Durability", "open_storage"]
+
+Durability: TypeAlias = Literal["full", "normal", "off"]
+
+SCHEMES = """\
+  memory:              B-trees in this process
+  zodb:PATH            the same, in a ZODB file
+  sqlite:PATH          one SQLite file (without a path: in memory)"""
+
+
+def open_storage(
+    url: str,
+    name: str = "tracks",
+    trackFactory: type[Track] = Track,
+    durability: Durability = "full",
+) -> Storage:
+    """The storage of that name in the database of that URL, made if it is not there.
+
+    =================  =====================================================
+    ``memory:``        B-trees in this process
+    ``zodb:PATH``      the same, in a ZODB file (extra ``zodb``)
+    ``sqlite:PATH``    one SQLite file; ``sqlite:`` alone is one in memory
+    =================  =====================================================
+
+    :param name: one database holds several storages: ``'changes'``, ``'access'``.
+    :param trackFactory: the track type, a subclass of `Track`.
+    :param durability: ``'full'``: what was saved survives power loss. ``'normal'``: it survives
+        the end of the process; power loss may take the last moments, never break the file.
+        ``'off'``: only as safe as the operating system makes it. Engines in memory ignore it.
+    :raises InvalidValue: there is no engine for that URL.
+    :raises StorageError: the database cannot be opened.
+    """
+    if not isinstance(url, str):
+        raise InvalidType(f"url must be text like 'sqlite:tracks.db', not {kind_of(url)}.")
+    if durability not in get_args(Durability):
+        raise InvalidValue(f"durability must be 'full', 'normal' or 'off', not {durability!r}.")
+    scheme, colon, path = url.partition(":")
+    opener = _OPENERS.get(scheme.lower()) if colon else None
+    if opener is None:
+        hint = "" if colon else f" Did you mean 'sqlite:{url}'?"
+        raise InvalidValue(f"There is no engine for {url!r}.{hint} There are:\n{SCHEMES}")
+    return opener(path, check_text(name, "name"), trackFactory, durability)
+
+
+# An engine is imported when it is first asked for: most programs use one.
+
+
+def _memory(path: str, name: str, factory: type[Track], _durability: Durability) -> Storage:
+    from cybertools.tracking.btree import TrackingStorage
+
+    if path:
+        raise InvalidValue(f"memory: takes no path, but was given {path!r}.")
+    return TrackingStorage(name=name, trackFactory=factory)
+
+
+def _zodb(path: str, name: str, factory: type[Track], _durability: Durability) -> Storage:
+    try:
+        from cybertools.tracking.zodb import open_file
+    except ModuleNotFoundError as error:
+        raise Unsupported(
+            f"zodb: needs {error.name}: pip install 'cybertools-tracking[zodb]'."
+        ) from error
+    return open_file(path, name, factory)
+
+
+def _sqlite(path: str, name: str, factory: type[Track], durability: Durability) -> Storage:
+    from cybertools.tracking.sql.sqlite import open_file
+
+    return open_file(path, name, factory, durability)
+
+
+_OPENERS: dict[str, Callable[[str, str, type[Track], Durability], Storage]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "zodb": _zodb,
+}
