@@ -474,6 +474,10 @@ class Storage(Mapping[str, Track]):
     def _check_attributes(self, data: Mapping[str, Any]) -> None:
         for name in attributes_of(self.trackFactory):
             value = data.get(name)
+            if isinstance(value, str) and "\0" in value:
+                raise InvalidData(
+                    f"data[{name!r}] is an index attribute: it must not hold a NUL character."
+                )
             size = len(value.encode()) if isinstance(value, str) else 0
             if size > TEXT_LIMIT:
                 raise InvalidData(

@@ -233,9 +233,9 @@ def decode_data(text: str) -> dict[str, Any]:
     return data
 
 
-def merge_data(text: str, data: Mapping[str, Any]) -> str:
-    """The stored ``text`` with ``data`` merged into it, key by key."""
-    return encode_data(decode_data(text) | dict(data))
+def merge_data(text: str, new: str) -> str:
+    """The stored data ``text`` with the data ``new`` merged into them, key by key."""
+    return encode_data(decode_data(text) | decode_data(new))
 
 
 def _encode_plain(data: dict[Any, Any]) -> str | None:

@@ -1,0 +1,427 @@
+"""The engine that all SQL databases share; what a database does its own way, its file overrides."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import islice
+from typing import Any, Protocol
+
+from cybertools.tracking.criteria import Criteria
+from cybertools.tracking.errors import InvalidRun, InvalidValue
+from cybertools.tracking.interfaces import Change, Engine, Info, Receipt, RunState, Saved
+from cybertools.tracking.record import Record
+from cybertools.tracking.sql.statements import Dialect, Part, Statements, Tables, parts_for
+from cybertools.tracking.track import Row, Run
+from cybertools.tracking.values import merge_data, now, track_id
+
+__all__ = ["CHUNK", "Connection", "Cursor", "SqlEngine"]
+
+CHUNK = 1_000
+"""Records that are written, or rows that are read, at a time."""
+
+_STATES: dict[RunState, str] = {"all": "TRUE", "finished": "finished", "current": "isCurrent"}
+
+
+class Cursor(Protocol):
+    """The answer to a statement."""
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+
+    def fetchall(self) -> list[Any]:
+        """The rows that are left."""
+
+
+class Connection(Protocol):
+    """A connection that takes the statements with ``?`` for each value."""
+
+    def execute(self, sql: str, values: Sequence[Any] = (), /) -> Cursor:
+        """Execute one statement."""
+
+
+class SqlEngine(Engine):
+    """A storage in a SQL database."""
+
+    def __init__(self, tables: Tables, dialect: Dialect, attributes: tuple[str, ...]) -> None:
+        self.tables = tables
+        self.dialect = dialect
+        self.attributes = attributes
+        self.sql = Statements(tables, dialect)
+
+    # What each database does its own way
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A connection to read with; within a transaction of this thread, that one's."""
+
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A connection to write with: a transaction, or a part of it that is undone by itself."""
+
+    @abstractmethod
+    def rows(self, part: Part, limit: int | None) -> Iterator[Row]:
+        """A part's rows in constant memory, also while others (or the reader) write."""
+
+    @abstractmethod
+    def next_numbers(self, connection: Connection, count: int) -> Sequence[int]:
+        """The numbers for so many new tracks, ascending."""
+
+    @abstractmethod
+    def insert_many(self, connection: Connection, rows: list[Row]) -> None:
+        """Insert tracks."""
+
+    @abstractmethod
+    def spend_many(self, connection: Connection, keys: list[tuple[str, int]]) -> None:
+        """Insert keys with the numbers of their tracks."""
+
+    def lock(self, connection: Connection, record: Record, runId: int) -> None:
+        """Keep others from changing the last track of this (task, run, user) at the same time."""
+
+    # Saving
+
+    def save(self, record: Record) -> Saved:
+        """See `Engine.save`."""
+        with self.writing() as connection:
+            spent = self._spent(connection, record.key)
+            if spent is not None:
+                return spent
+            runId = self._run_for(connection, record)
+            return Saved(self._insert(connection, record, runId), "stored")
+
+    def save_over(self, record: Record, change: Change, timed: bool) -> Saved:
+        """See `Engine.save_over`."""
+        with self.writing() as connection:
+            spent = self._spent(connection, record.key)
+            if spent is not None:
+                return spent
+            runId = self._run_for(connection, record)
+            self.lock(connection, record, runId)
+            key = (record.taskId, record.userName, runId)
+            last: Row | None = connection.execute(self.sql.last, key).fetchone()
+            if last is None:
+                return Saved(self._insert(connection, record, runId), "stored")
+            number = last[0]
+            json = merge_data(last[5], record.json) if change == "merge" else record.json
+            time = record.timeStamp if timed else last[4]
+            connection.execute(self.sql.change, (time, json, number))
+            if record.key is not None:
+                connection.execute(self.sql.spend_key, (record.key, number))
+            return Saved(number, "replaced" if change == "replace" else "updated")
+
+    def save_all(self, records: Iterable[Record]) -> Receipt:
+        """See `Engine.save_all`."""
+        receipt = Receipt([], [])
+        records = iter(records)
+        with self.writing() as connection:
+            runs: dict[str | int, int] = {}
+            while chunk := list(islice(records, CHUNK)):
+                self._save_chunk(connection, chunk, runs, receipt)
+        return receipt
+
+    def update(self, number: int, json: str, overwrite: bool) -> bool:
+        """See `Engine.update`."""
+        with self.writing() as connection:
+            row: Row | None = connection.execute(self.sql.track_to_change, (number,)).fetchone()
+            if row is None:
+                return False
+            data = json if overwrite else merge_data(row[5], json)
+            connection.execute(self.sql.change_data, (data, number))
+            return True
+
+    def remove(self, number: int) -> bool:
+        """See `Engine.remove`."""
+        with self.writing() as connection:
+            return connection.execute(self.sql.remove, (number,)).fetchone() is not None
+
+    def _spent(self, connection: Connection, key: str | None) -> Saved | None:
+        row = None if key is None else connection.execute(self.sql.key, (key,)).fetchone()
+        return None if row is None else Saved(row[0], "duplicate")
+
+    def _insert(self, connection: Connection, record: Record, runId: int) -> int:
+        (number,) = self.next_numbers(connection, 1)
+        connection.execute(
+            self.sql.insert,
+            (number, record.taskId, runId, record.userName, record.timeStamp, record.json),
+        )
+        if record.key is not None:
+            connection.execute(self.sql.spend_key, (record.key, number))
+        return number
+
+    def _save_chunk(
+        self,
+        connection: Connection,
+        chunk: list[Record],
+        runs: dict[str | int, int],
+        receipt: Receipt,
+    ) -> None:
+        keys = [record.key for record in chunk if record.key is not None]
+        spent = self._spent_among(connection, keys) if keys else {}
+        fresh: list[Record] = []
+        places: list[int] = []  # for each record of the chunk: a number, or ~(place in fresh)
+        for record in chunk:
+            place = ~len(fresh)
+            if record.key is not None:
+                known = spent.setdefault(record.key, place)
+                if known != place:
+                    receipt.duplicates.append(len(receipt.numbers) + len(places))
+                    places.append(known)
+                    continue
+            fresh.append(record)
+            places.append(place)
+        numbers = self.next_numbers(connection, len(fresh))
+        rows: list[Row] = []
+        for number, record in zip(numbers, fresh, strict=True):
+            runId = runs.get(record.runId or record.taskId)
+            if runId is None:
+                runId = runs[record.runId or record.taskId] = self._run_for(connection, record)
+            task, _, user, time, json, _ = record
+            rows.append((number, task, runId, user, time, json))
+        if rows:
+            self.insert_many(connection, rows)
+        if keys:
+            fresh_keys = zip((record.key for record in fresh), numbers, strict=True)
+            self.spend_many(connection, [(key, n) for key, n in fresh_keys if key is not None])
+        receipt.numbers.extend(p if p > 0 else numbers[~p] for p in places)
+
+    def _spent_among(self, connection: Connection, keys: list[str]) -> dict[str, int]:
+        condition, values = self.dialect.any_of("key", keys)
+        rows = connection.execute(f"{self.sql.keys}{condition}", values).fetchall()
+        return dict(rows)
+
+    # Reading
+
+    def last(self, taskId: str, runId: int, userName: str) -> Row | None:
+        """See `Engine.last`."""
+        with self.reading() as connection:
+            sql, run = (self.sql.last, runId) if runId else (self.sql.last_of_current, taskId)
+            row: Row | None = connection.execute(sql, (taskId, userName, run)).fetchone()
+            return row
+
+    def select(self, criteria: Criteria) -> list[Row]:
+        """See `Engine.select`."""
+        rows: list[Row] = []
+        with self.reading() as connection:
+            for part in self._parts(connection, criteria):
+                limit = None if criteria.limit is None else criteria.limit - len(rows)
+                sql, values = self.page(part, limit)
+                rows += connection.execute(sql, values).fetchall()
+        return rows
+
+    def stream(self, criteria: Criteria) -> Iterator[Row]:
+        """See `Engine.stream`."""
+        with self.reading() as connection:
+            parts = self._parts(connection, criteria)
+        left = criteria.limit
+        for part in parts:
+            for row in self.rows(part, left):
+                yield row
+                if left is not None:
+                    left -= 1
+
+    def count(self, criteria: Criteria) -> int:
+        """See `Engine.count`."""
+        count = 0
+        with self.reading() as connection:
+            for part in self._parts(connection, criteria):
+                sql = f"SELECT count(*) FROM {self.tables.tracks}{part.where}"
+                values = part.values
+                if criteria.limit is not None:
+                    found = f"SELECT 1 FROM {self.tables.tracks}{part.where} LIMIT ?"
+                    sql = f"SELECT count(*) FROM ({found}) AS found"
+                    values = [*part.values, min(criteria.limit - count, _NO_LIMIT)]
+                count += connection.execute(sql, values).fetchone()[0]
+        return count
+
+    def track(self, number: int) -> Row | None:
+        """See `Engine.track`."""
+        with self.reading() as connection:
+            row: Row | None = connection.execute(self.sql.track, (number,)).fetchone()
+            return row
+
+    def numbers(self) -> Iterator[int]:
+        """See `Engine.numbers`."""
+        last = 0
+        while found := self.all(self.sql.numbers, (last, CHUNK)):
+            yield from (row[0] for row in found)
+            last = found[-1][0]
+
+    def user_names(self, taskId: str) -> list[str]:
+        """See `Engine.user_names`."""
+        return [row[0] for row in self.all(self.sql.user_names, (taskId, taskId))]
+
+    def task_ids(self) -> list[str]:
+        """See `Engine.task_ids`."""
+        return [row[0] for row in self.all(self.sql.task_ids)]
+
+    def all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """All rows of a SELECT."""
+        with self.reading() as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """The first row of a SELECT."""
+        with self.reading() as connection:
+            return connection.execute(sql, values).fetchone()
+
+    def _parts(self, connection: Connection, criteria: Criteria) -> list[Part]:
+        after = None
+        if criteria.after is not None and criteria.order != "id":
+            row = connection.execute(self.sql.track, (criteria.after,)).fetchone()
+            if row is None:
+                raise InvalidValue(f"after: there is no track {track_id(criteria.after)!r}.")
+            after = row[4]
+        return parts_for(criteria, self.dialect, after)
+
+    def page(
+        self, part: Part, limit: int | None, columns: str | None = None
+    ) -> tuple[str, list[Any]]:
+        """The statement for a part of an answer, at most so many rows of it, and its values."""
+        sql = f"SELECT {columns or self.sql.columns} FROM {self.tables.tracks}{part.where}"
+        sql += part.order
+        if limit is None:
+            return sql, part.values
+        return f"{sql} LIMIT ?", [*part.values, min(limit, _NO_LIMIT)]
+
+    # Runs
+
+    def start_run(self, taskId: str | None) -> int:
+        """See `Engine.start_run`."""
+        with self.writing() as connection:
+            while True:
+                if taskId is not None:
+                    connection.execute(self.sql.leave_run, (taskId,))
+                runId = self._add_run(connection, taskId, None, taskId is not None)
+                if runId:
+                    return runId
+
+    def stop_run(self, taskId: str | None, runId: int, finish: bool) -> int:
+        """See `Engine.stop_run`."""
+        with self.writing() as connection:
+            row = connection.execute(self.sql.run_to_stop, (runId,)).fetchone()
+            if row is None:
+                return 0
+            ofTask, stopped, finished = row
+            if (taskId is not None and ofTask not in (None, taskId)) or finished:
+                return 0
+            if stopped and not finish:
+                return 0
+            connection.execute(self.sql.stop_run, (now(), finish, runId))
+            return runId
+
+    def open_run(self, taskId: str, label: str) -> int:
+        """See `Engine.open_run`."""
+        row = self.one(self.sql.labelled_run, (taskId, label))
+        if row is not None:
+            return int(row[0])
+        with self.writing() as connection:
+            return self._found_or_added(
+                connection, self.sql.labelled_run, (taskId, label), taskId, label
+            )
+
+    def run(self, runId: int) -> Run | None:
+        """See `Engine.run`."""
+        row = self.one(self.sql.run, (runId,))
+        return None if row is None else _run_from(row)
+
+    def current_run(self, taskId: str) -> int:
+        """See `Engine.current_run`."""
+        row = self.one(self.sql.current_run, (taskId,))
+        return 0 if row is None else int(row[0])
+
+    def runs(self, state: RunState) -> Iterator[Run]:
+        """See `Engine.runs`."""
+        sql = f"{self.sql.runs}{_STATES[state]} AND id > ? ORDER BY id LIMIT ?"
+        last = 0
+        while found := self.all(sql, (last, CHUNK)):
+            yield from map(_run_from, found)
+            last = found[-1][0]
+
+    def count_runs(self, state: RunState) -> int:
+        """See `Engine.count_runs`."""
+        return int(self.one(f"{self.sql.count_runs}{_STATES[state]}")[0])
+
+    def _run_for(self, connection: Connection, record: Record) -> int:
+        """The id of the run that a record belongs to: checked, looked up or started."""
+        if record.runId:
+            if connection.execute(self.sql.has_run, (record.runId,)).fetchone() is None:
+                raise InvalidRun(record.runId)
+            return record.runId
+        task = record.taskId
+        return self._found_or_added(connection, self.sql.current_run, (task,), task, None)
+
+    def _found_or_added(
+        self,
+        connection: Connection,
+        find: str,
+        values: tuple[str, ...],
+        taskId: str,
+        label: str | None,
+    ) -> int:
+        while True:  # in turns, until it is there: someone else may add it between the two
+            row = connection.execute(find, values).fetchone()
+            runId = row[0] if row else self._add_run(connection, taskId, label, label is None)
+            if runId:
+                return int(runId)
+
+    def _add_run(
+        self, connection: Connection, taskId: str | None, label: str | None, current: bool
+    ) -> int:
+        """A new run's id; 0 where there is one like it (current, or with that label)."""
+        row = connection.execute(self.sql.add_run, (taskId, label, now(), current)).fetchone()
+        return int(row[0]) if row else 0
+
+    # Keeping
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """See `Engine.transaction`."""
+        return _Transaction(self.writing())
+
+    def counts(self) -> Info:
+        """What there is, as `Engine.info` tells it, without the bytes."""
+        tracks = self.count(Criteria())
+        (tasks,), (users,) = (
+            self.one(f"SELECT count(*) FROM ({sql}) AS found")
+            for sql in (self.sql.task_ids, self.sql.all_users)
+        )
+        time_from, time_to = self.one(self.sql.time_range)
+        return Info(tracks, tasks, users, self.count_runs("all"), time_from, time_to)
+
+    def findings(self, *checks: tuple[str, str]) -> Iterator[str]:
+        """What is wrong with the contents: a count and what it counts, each."""
+        for sql, finding in (self.sql.check_runs, *checks):
+            (count,) = self.one(sql)
+            if count:
+                yield f"{count:,} {finding}"
+
+
+_NO_LIMIT = 2**62
+
+
+class _Transaction:
+    """A context manager that gives nothing away."""
+
+    def __init__(self, writing: AbstractContextManager[Connection]) -> None:
+        self._writing = writing
+
+    def __enter__(self) -> None:
+        self._writing.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            self._writing.__exit__(None, None, None)
+        else:
+            # Not the caller's own error: what reaches the database's code is taken for its own.
+            self._writing.__exit__(_Undo, _Undo(), None)
+
+
+class _Undo(BaseException):
+    """Ends a transaction without leaving a trace."""
+
+
+def _run_from(row: Any) -> Run:
+    runId, taskId, label, finished, started, stopped, first, last = row
+    start = started if first is None else min(started, first)
+    end = started if last is None else last
+    if stopped is not None:
+        end = stopped if last is None else max(stopped, last)
+    return Run(runId, taskId, start, end, bool(finished), label)

@@ -1,0 +1,175 @@
+"""Connections to one SQLite file, shared by the threads of this process."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cybertools.tracking.errors import (
+    SchemaError,
+    StorageClosed,
+    StorageError,
+    StorageReadOnly,
+    StorageUnavailable,
+)
+
+__all__ = ["BUSY_SECONDS", "Pool"]
+
+BUSY_SECONDS = 300.0
+"""How long a call waits for another process that writes. Long: a bulk save may take minutes."""
+
+PRAGMAS = {
+    "cache_size": -32_000,  # KiB: the inner pages of the indexes of a few million tracks
+    "fullfsync": 1,  # macOS: without it a flush ends in the disk's own memory
+    "temp_store": "MEMORY",
+}
+
+SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL", "off": "OFF"}
+
+
+class Pool:
+    """Connections to a file, opened as they are needed.
+
+    Without a path there is one connection, to a database in memory, for one thread at a time.
+    """
+
+    def __init__(self, path: str, durability: str) -> None:
+        self.path = path
+        self._pragmas = PRAGMAS | {"synchronous": SYNCHRONOUS[durability]}
+        self._closed = False
+        self._idle: list[sqlite3.Connection] = []
+        self._inherited: list[sqlite3.Connection] = []
+        self._begin_life()
+        self._give(self._connect())
+
+    def _begin_life(self) -> None:
+        self._pid = os.getpid()
+        self._own = threading.local()
+        # Writers of this process queue for this lock, in turn. SQLite's own queue, for writers of
+        # other processes, is a repeated question with pauses between.
+        self._turn = threading.RLock()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is in a transaction."""
+        return self._held() is not None
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection; the transaction's, where this thread is in one."""
+        held = self._held()
+        if held is None and not self.path:
+            with self.writing() as connection:
+                yield connection
+            return
+        connection = held or self._take()
+        try:
+            yield connection
+        except sqlite3.Error as error:
+            raise self.translated(error) from error
+        finally:
+            if held is None:
+                self._give(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A connection in a transaction, or in a savepoint where this thread is in one."""
+        connection = self._held()
+        try:
+            if connection is not None:
+                with _whole(connection, "SAVEPOINT part", "ROLLBACK TO part; RELEASE part"):
+                    yield connection
+                    connection.execute("RELEASE part")
+                return
+            with self._turn:
+                connection = self._own.connection = self._take()
+                try:
+                    with _whole(connection, "BEGIN IMMEDIATE", "ROLLBACK"):
+                        yield connection
+                        connection.execute("COMMIT")
+                finally:
+                    self._own.connection = None
+                    self._give(connection)
+        except sqlite3.Error as error:
+            raise self.translated(error) from error
+
+    def close(self) -> None:
+        """Close the connections that are idle now, and the others when they are given back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def _held(self) -> sqlite3.Connection | None:
+        if self._pid != os.getpid():
+            # SQLite forbids to carry a connection over a fork, even to close it: closing gives up
+            # the locks of the parent. A database in memory belongs to the child like all memory.
+            if self.path:
+                self._inherited += self._idle
+                self._idle = []
+            self._begin_life()
+        return getattr(self._own, "connection", None)
+
+    def _take(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StorageClosed("The storage is closed.")
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect()
+
+    def _give(self, connection: sqlite3.Connection) -> None:
+        if self._closed:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+    def _connect(self) -> sqlite3.Connection:
+        path = self.path or ":memory:"
+        if self.path and Path(path).is_dir():
+            raise StorageError(f"{path} is a directory, not a SQLite file.")
+        if self.path and not Path(path).absolute().parent.is_dir():
+            raise StorageError(f"There is no directory {Path(path).absolute().parent}.")
+        try:
+            connection = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            for name, value in self._pragmas.items():
+                connection.execute(f"PRAGMA {name} = {value}")
+        except sqlite3.Error as error:
+            raise self.translated(error) from error
+        return connection
+
+    def translated(self, error: sqlite3.Error) -> StorageError:
+        """The error of this package for one of SQLite's."""
+        name = getattr(error, "sqlite_errorname", "")
+        path = self.path or "The database in memory"
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return StorageUnavailable(
+                f"{path} is locked: another process has been writing for {BUSY_SECONDS:.0f} s."
+            )
+        if name.startswith("SQLITE_READONLY"):
+            return StorageReadOnly(f"{path} can be read but not written.")
+        if name == "SQLITE_NOTADB":
+            return SchemaError(f"{path} is not a SQLite database.")
+        if name == "SQLITE_FULL":
+            return StorageError(f"{path} cannot grow: the disk is full.")
+        if name.startswith("SQLITE_CANTOPEN"):
+            return StorageError(f"{path} cannot be opened: is there a right to read and write it?")
+        if name.startswith("SQLITE_CORRUPT"):
+            return StorageError(f"{path} is damaged: {error}.")
+        return StorageError(f"{path}: {error}.")
+
+
+@contextmanager
+def _whole(connection: sqlite3.Connection, begin: str, undo: str) -> Iterator[None]:
+    connection.execute(begin)
+    try:
+        yield
+    except BaseException:
+        # Some errors, a full disk for one, have ended the transaction already.
+        if connection.in_transaction:
+            for statement in undo.split("; "):
+                connection.execute(statement)
+        raise

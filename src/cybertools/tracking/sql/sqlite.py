@@ -1,0 +1,341 @@
+"""The engine in one SQLite file: write-ahead log, plain columns, JSON text."""
+
+import re
+import sqlite3
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from cybertools.tracking.criteria import Scalar
+from cybertools.tracking.errors import SchemaError, StorageUnavailable
+from cybertools.tracking.interfaces import Info, Storage, attributes_of
+from cybertools.tracking.sql.engine import CHUNK, SqlEngine
+from cybertools.tracking.sql.pool import BUSY_SECONDS, Pool
+from cybertools.tracking.sql.statements import Dialect, Part, Tables
+from cybertools.tracking.track import Row, Track
+
+__all__ = ["SqliteEngine", "open_file"]
+
+APPLICATION_ID = 0x54524B53
+"""What a file says it is (``file tracks.db`` shows it): TRKS."""
+
+TABLES = """
+CREATE TABLE {tracks} (
+    number INTEGER PRIMARY KEY,  -- of the track id: '0000001'
+    taskId TEXT NOT NULL,
+    runId INTEGER NOT NULL,
+    userName TEXT NOT NULL,
+    timeStamp REAL NOT NULL,     -- seconds since 1970 UTC: datetime(timeStamp, 'unixepoch')
+    data TEXT NOT NULL           -- JSON
+) STRICT;
+CREATE TABLE {runs} (
+    id INTEGER PRIMARY KEY,
+    taskId TEXT,
+    label TEXT,
+    startedAt REAL NOT NULL,
+    stoppedAt REAL,
+    finished INTEGER NOT NULL DEFAULT FALSE,
+    isCurrent INTEGER NOT NULL DEFAULT FALSE
+) STRICT;
+CREATE UNIQUE INDEX {runs}_current ON {runs} (taskId) WHERE isCurrent;
+CREATE UNIQUE INDEX {runs}_labelled ON {runs} (taskId, label) WHERE label IS NOT NULL;
+CREATE TABLE {keys} (
+    key TEXT PRIMARY KEY,        -- idempotency key; stays when its track is removed
+    number INTEGER NOT NULL
+) STRICT, WITHOUT ROWID
+"""
+
+INDEXES = {
+    "task_user": "taskId, userName, runId, timeStamp",  # the last track; a task's users
+    "task": "taskId",  # and, as each index ends in it, the number: a task's tracks in their order
+    "user": "userName",
+    "run": "runId, timeStamp",  # a run's start and end
+    "time": "timeStamp",
+}
+
+VIEWS = """
+CREATE VIEW {view} AS SELECT printf('%07d', number) AS id, taskId, runId, userName,
+    strftime('%Y-%m-%dT%H:%M:%fZ', timeStamp, 'unixepoch') AS time, data FROM {tracks};
+CREATE INDEX {runs}_finished ON {runs} (id) WHERE finished
+"""
+
+
+class SqliteDialect(Dialect):
+    """SQL as SQLite has it."""
+
+    time_value = "?"
+    for_update = ""
+
+    def seconds(self, column: str) -> str:
+        """See `Dialect.seconds`."""
+        return column
+
+    def attribute(self, name: str) -> str:
+        """See `Dialect.attribute`."""
+        path = f"'$.\"{name}\"'"
+        return (
+            f"(CASE json_type(data, {path}) WHEN 'array' THEN NULL WHEN 'object' THEN NULL"
+            f" ELSE json_extract(data, {path}) END)"
+        )
+
+    def attribute_value(self, value: Scalar) -> Any:
+        """See `Dialect.attribute_value`."""
+        # SQLite has integers of 64 bits; it makes floats of larger ones in JSON, too.
+        return float(value) if isinstance(value, int) and abs(value) >= 1 << 63 else value
+
+    def any_of(self, expression: str, values: Sequence[Any]) -> tuple[str, list[Any]]:
+        """See `Dialect.any_of`."""
+        # One statement for any number of values, and no limit to it.
+        return f"{expression} IN (SELECT value FROM json_each(?))", [orjson.dumps(values).decode()]
+
+
+class SqliteEngine(SqlEngine):
+    """A storage in a SQLite file."""
+
+    def __init__(self, pool: Pool, name: str, tables: Tables, attributes: tuple[str, ...]) -> None:
+        super().__init__(tables, SqliteDialect(), attributes)
+        self._pool = pool
+        self._name = name
+        self._next = (
+            f"SELECT max(coalesce((SELECT max(number) FROM {tables.tracks}), 0), retired) + 1"
+            " FROM storages WHERE name = ?"
+        )
+
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """See `SqlEngine.reading`."""
+        return self._pool.reading()
+
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        """See `SqlEngine.writing`."""
+        return self._pool.writing()
+
+    def rows(self, part: Part, limit: int | None) -> Iterator[Row]:
+        """See `SqlEngine.rows`."""
+        if self._pool.path and not self._pool.in_transaction:
+            # A connection of its own sees the file as it was at the beginning.
+            sql, values = self.page(part, limit)
+            with self._pool.reading() as connection:
+                cursor = connection.execute(sql, values)
+                try:
+                    while rows := cursor.fetchmany(CHUNK):
+                        yield from rows
+                finally:
+                    cursor.close()
+        else:
+            # Reading on while the same connection writes is undefined, so the numbers come first.
+            sql, values = self.page(part, limit, "number")
+            with self._pool.reading() as connection:
+                numbers = array("q", (row[0] for row in connection.execute(sql, values)))
+            for start in range(0, len(numbers), CHUNK):
+                chunk = numbers[start : start + CHUNK].tolist()
+                condition, values = self.dialect.any_of("number", chunk)
+                found = {
+                    row[0]: row for row in self.all(f"{self.sql.select} WHERE {condition}", values)
+                }
+                yield from (found[number] for number in chunk if number in found)
+
+    def next_numbers(self, connection: Any, count: int) -> Sequence[int]:
+        """See `SqlEngine.next_numbers`."""
+        first = connection.execute(self._next, (self._name,)).fetchone()[0]
+        return range(first, first + count)
+
+    def insert_many(self, connection: Any, rows: list[Row]) -> None:
+        """See `SqlEngine.insert_many`."""
+        connection.executemany(self.sql.insert, rows)
+
+    def spend_many(self, connection: Any, keys: list[tuple[str, int]]) -> None:
+        """See `SqlEngine.spend_many`."""
+        connection.executemany(self.sql.spend_key, keys)
+
+    def remove(self, number: int) -> bool:
+        """See `Engine.remove`."""
+        with self.writing() as connection:
+            if not super().remove(number):
+                return False
+            # The next number is the highest one and 1; it must not be this one again.
+            connection.execute(
+                "UPDATE storages SET retired = ?1 WHERE name = ?2 AND retired < ?1"
+                f" AND NOT EXISTS (SELECT 1 FROM {self.tables.tracks} WHERE number > ?1)",
+                (number, self._name),
+            )
+            return True
+
+    def reindex(self) -> None:
+        """See `Engine.reindex`."""
+        with self.writing() as connection:
+            for table in (self.tables.tracks, self.tables.runs, self.tables.keys):
+                connection.execute(f"REINDEX {table}")
+
+    def setup_indexes(self) -> None:
+        """See `Engine.setup_indexes`."""
+        with self.writing() as connection:
+            _create_attribute_indexes(connection, self.tables, self.attributes)
+
+    def info(self) -> Info:
+        """See `Engine.info`."""
+        (size,) = self.one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+        with self.reading() as connection:
+            try:
+                parts = dict(connection.execute(_SIZES, (self.tables.tracks,) * 2).fetchall())
+            except sqlite3.OperationalError:  # dbstat is an option of SQLite's build
+                parts = {}
+        return replace(self.counts(), bytes=size, parts=parts)
+
+    def check(self) -> list[str]:
+        """See `Engine.check`."""
+        found = [row[0] for row in self.all("PRAGMA integrity_check")]
+        wrong = f"SELECT count(*) FROM {self.tables.tracks} WHERE NOT json_valid(data)"
+        findings = [f"SQLite says: {finding}" for finding in found if finding != "ok"]
+        return [*findings, *self.findings((wrong, "tracks hold data that are no JSON."))]
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._pool.close()
+
+
+_SIZES = """
+SELECT s.name, s.pgsize FROM dbstat s JOIN sqlite_schema m USING (name)
+WHERE s.aggregate AND m.tbl_name IN (?1, ?1 || '_runs', ?1 || '_keys') ORDER BY 2 DESC
+"""
+
+
+def open_file(path: str, name: str, factory: type[Track], durability: str) -> Storage:
+    """The storage of that name in that file, both made if they are not there.
+
+    Without a path the database is in memory. Several storages may be open on one file.
+    """
+    if path.startswith("//"):  # sqlite:///home/me/tracks.db, as others write it
+        path = "/" + path.lstrip("/")
+    if path == ":memory:":
+        path = ""
+    attributes = attributes_of(factory)
+    pool = Pool(str(Path(path).expanduser()) if path else "", durability)
+    try:
+        tables = _prepared(pool, name, attributes)
+    except BaseException:
+        pool.close()
+        raise
+    return Storage(SqliteEngine(pool, name, tables, attributes), name, factory)
+
+
+# The schema
+
+
+def _prepared(pool: Pool, name: str, attributes: tuple[str, ...]) -> Tables:
+    """The tables of the storage of that name, made or brought up to date where they are not."""
+    with pool.reading() as connection:
+        version = _version(connection, pool.path)
+        prefix = _prefix(connection, name) if version == len(UPGRADES) else None
+    if prefix is None:
+        if version == 0:
+            _use_write_ahead_log(pool)
+        with pool.writing() as connection:
+            for upgrade in UPGRADES[_version(connection, pool.path) :]:
+                upgrade(connection)
+            connection.execute(f"PRAGMA user_version = {len(UPGRADES)}")
+            prefix = _prefix(connection, name)
+            if prefix is None:
+                prefix = _create_storage(connection, name, attributes)
+    return Tables(prefix)
+
+
+def _version(connection: sqlite3.Connection, path: str) -> int:
+    """The file's schema version, 0 where it is empty."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application != APPLICATION_ID and (application or version or objects):
+        raise SchemaError(f"{path} is another application's SQLite database.")
+    if version > len(UPGRADES):
+        raise SchemaError(
+            f"{path} has schema version {version}, made by a newer cybertools-tracking; this one"
+            f" knows up to {len(UPGRADES)}. Upgrade it: pip install -U cybertools-tracking."
+        )
+    return int(version)
+
+
+def _use_write_ahead_log(pool: Pool) -> None:
+    # Another process may be about to do the same. SQLite does not wait for that by itself.
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            with pool.reading() as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except StorageUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _create_catalogue(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(
+        "CREATE TABLE storages ("
+        " name TEXT PRIMARY KEY,"
+        " prefix TEXT NOT NULL UNIQUE,"  # of the names of its tables
+        " retired INTEGER NOT NULL DEFAULT 0"  # the highest number of a removed track, if needed
+        ") STRICT"
+    )
+
+
+def _create_views(connection: sqlite3.Connection) -> None:
+    for (prefix,) in connection.execute("SELECT prefix FROM storages").fetchall():
+        _execute_all(connection, VIEWS, Tables(prefix))
+
+
+UPGRADES = (_create_catalogue, _create_views)
+"""From each version of the schema to the next; an empty file has version 0."""
+
+
+def _prefix(connection: sqlite3.Connection, name: str) -> str | None:
+    row = connection.execute("SELECT prefix FROM storages WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _create_storage(connection: sqlite3.Connection, name: str, attributes: tuple[str, ...]) -> str:
+    prefix = _free_prefix(connection, name)
+    tables = Tables(prefix)
+    connection.execute("INSERT INTO storages (name, prefix) VALUES (?, ?)", (name, prefix))
+    _execute_all(connection, TABLES, tables)
+    for what, columns in INDEXES.items():
+        connection.execute(f"CREATE INDEX {tables.index(what)} ON {tables.tracks} ({columns})")
+    _execute_all(connection, VIEWS, tables)
+    _create_attribute_indexes(connection, tables, attributes)
+    return prefix
+
+
+def _free_prefix(connection: sqlite3.Connection, name: str) -> str:
+    """The storage's name where it is a plain word and its tables' names are free."""
+    taken = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
+    if re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) and not name.startswith("sqlite"):
+        tables = Tables(name)
+        if not taken & {tables.tracks, tables.runs, tables.keys, tables.view}:
+            return name
+    number = 1
+    while any(other.startswith(f"storage_{number}") for other in taken):
+        number += 1
+    return f"storage_{number}"
+
+
+def _create_attribute_indexes(
+    connection: sqlite3.Connection, tables: Tables, attributes: tuple[str, ...]
+) -> None:
+    dialect = SqliteDialect()
+    for name in attributes:
+        connection.execute(
+            f'CREATE INDEX IF NOT EXISTS "{tables.index(name)}"'
+            f" ON {tables.tracks} ({dialect.attribute(name)})"
+        )
+
+
+def _execute_all(connection: sqlite3.Connection, statements: str, tables: Tables) -> None:
+    names = {what: getattr(tables, what) for what in ("tracks", "runs", "keys", "view")}
+    for statement in statements.format(**names).split(";\n"):
+        connection.execute(statement)
