@@ -182,7 +182,7 @@ class SqliteEngine(SqlEngine):
         (size,) = self.one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
         with self.reading() as connection:
             try:
-                parts = dict(connection.execute(_SIZES, (self.tables.tracks,) * 2).fetchall())
+                parts = dict(connection.execute(_SIZES, (self.tables.tracks,)).fetchall())
             except sqlite3.OperationalError:  # dbstat is an option of SQLite's build
                 parts = {}
         return replace(self.counts(), bytes=size, parts=parts)
