@@ -201,7 +201,7 @@ class SqliteEngine(SqlEngine):
 
 _SIZES = """
 SELECT s.name, s.pgsize FROM dbstat s JOIN sqlite_schema m USING (name)
-WHERE s.aggregate AND m.tbl_name IN (?1, ?1 || '_runs', ?1 || '_keys') ORDER BY 2 DESC
+WHERE s.aggregate = TRUE AND m.tbl_name IN (?1, ?1 || '_runs', ?1 || '_keys') ORDER BY 2 DESC
 """
 
 
