@@ -1,0 +1,150 @@
+"""The command line of the measurements."""
+
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bench.contenders import CONTENDERS
+from bench.datasets import generated, real
+from bench.harness import measure
+from bench.imports import measure_import
+from bench.machine import describe
+from bench.report import page, targets_table
+from bench.results import Results
+
+ROOT = Path(__file__).parent.parent
+LATEST = ROOT / "bench" / "results" / "latest.json"
+REAL = ROOT.parent / "shared" / "data"
+SIZES = "10000,100000,300000,1000000"
+TURNS = 15
+IMPORT_TURNS = 3
+
+app = typer.Typer(
+    help="Measure the engines against the baselines.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Sizes = Annotated[str, typer.Option(help="Numbers of generated tracks, with commas between.")]
+DataFiles = Annotated[
+    list[Path] | None, typer.Option("--data", help="A real log; may be given several times.")
+]
+Only = Annotated[
+    str, typer.Option(help=f"Some of the contenders, with commas between: {', '.join(CONTENDERS)}.")
+]
+Imports = Annotated[bool, typer.Option(help="Measure the command tracks import as well.")]
+Scratch = Annotated[
+    Path | None, typer.Option("--dir", help="Where the files are written while it runs.")
+]
+ResultsFile = Annotated[Path, typer.Option("--results", help="The results, as JSON.")]
+Docs = Annotated[Path, typer.Option(help="Where bench.md and its pictures go.")]
+
+
+@app.command(name="all")
+def all_(
+    sizes: Sizes = SIZES,
+    data: DataFiles = None,
+    only: Only = "",
+    turns: Annotated[int, typer.Option(help="Turns of each operation.")] = TURNS,
+    imports: Imports = True,
+    scratch: Scratch = None,
+    results_file: ResultsFile = LATEST,
+    docs: Docs = ROOT / "docs",
+) -> None:
+    """Measure everything; write the results, the page and its pictures."""
+    files = _real_files() if data is None else data
+    results = _measure(_numbers(sizes), files, only, turns, IMPORT_TURNS if imports else 0, scratch)
+    results.write(results_file)
+    report(results_file, docs)
+
+
+@app.command()
+def quick(
+    sizes: Sizes = "1000,10000",
+    data: DataFiles = None,
+    only: Only = "",
+    turns: Annotated[int, typer.Option(help="Turns of each operation.")] = 5,
+    imports: Imports = True,
+    scratch: Scratch = None,
+) -> None:
+    """Measure a little, in less than a minute, and print the page."""
+    print(page(_measure(_numbers(sizes), data or [], only, turns, int(imports), scratch)))
+
+
+@app.command()
+def report(results_file: ResultsFile = LATEST, docs: Docs = ROOT / "docs") -> None:
+    """Write the page and its pictures anew from the results."""
+    from bench.picture import draw
+
+    results = Results.read(results_file)
+    docs.mkdir(parents=True, exist_ok=True)
+    (docs / "bench.md").write_text(page(results))
+    draw(results, docs / "bench")
+    print(targets_table(results))
+
+
+def _measure(
+    sizes: list[int],
+    files: Sequence[Path],
+    only: str,
+    turns: int,
+    import_turns: int,
+    scratch: Path | None,
+) -> Results:
+    contenders = only.split(",") if only else list(CONTENDERS)
+    for name in contenders:
+        if name not in CONTENDERS:
+            raise typer.BadParameter(f"There is no {name!r}; there are: {', '.join(CONTENDERS)}.")
+    with tempfile.TemporaryDirectory(dir=scratch) as place, _progress() as tell:
+        directory = Path(place)
+        results = Results(
+            shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            describe(directory),
+        )
+        datasets = generated(directory, sizes)
+        measure(results, datasets, contenders, turns, directory, tell)
+        for file in files:
+            measure(results, [real(directory, file)], contenders, turns, directory, tell)
+        if import_turns:
+            measure_import(results, datasets[-1], import_turns, directory, tell)
+    return results
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    console = Console(stderr=True)
+    start = datetime.now(UTC)
+    with console.status("") as status:
+
+        def tell(text: str) -> None:
+            took = (datetime.now(UTC) - start).total_seconds()
+            status.update(f"{took:.0f} s  {text}")
+
+        yield tell
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        numbers = [int(number) for number in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 100:
+        raise typer.BadParameter(f"Sizes are whole numbers from 100, not {text!r}.")
+    return numbers
+
+
+def _real_files() -> list[Path]:
+    return sorted(p for p in REAL.glob("*") if p.suffix in (".jsonl", ".gz", ".log"))
+
+
+if __name__ == "__main__":
+    app()
