@@ -4,10 +4,10 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from cybertools.tracking.criteria import Criteria
-from cybertools.tracking.errors import InvalidRun, InvalidValue
+from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageError
 from cybertools.tracking.interfaces import Change, Engine, Info, Receipt, RunState, Saved
 from cybertools.tracking.record import Record
 from cybertools.tracking.sql.statements import Dialect, Part, Statements, Tables, parts_for
@@ -42,6 +42,9 @@ class Connection(Protocol):
 class SqlEngine(Engine):
     """A storage in a SQL database."""
 
+    chunk = CHUNK
+    """Records that are written at a time."""
+
     def __init__(self, tables: Tables, dialect: Dialect, attributes: tuple[str, ...]) -> None:
         self.tables = tables
         self.dialect = dialect
@@ -71,8 +74,11 @@ class SqlEngine(Engine):
         """Insert tracks."""
 
     @abstractmethod
-    def spend_many(self, connection: Connection, keys: list[tuple[str, int]]) -> None:
-        """Insert keys with the numbers of their tracks."""
+    def spend_many(self, connection: Connection, keys: list[tuple[str, int]]) -> dict[str, int]:
+        """Insert keys with the numbers of their tracks.
+
+        :returns: those that someone else has spent at this moment, with that one's numbers.
+        """
 
     def lock(self, connection: Connection, record: Record, runId: int) -> None:
         """Keep others from changing the last track of this (task, run, user) at the same time."""
@@ -85,8 +91,7 @@ class SqlEngine(Engine):
             spent = self._spent(connection, record.key)
             if spent is not None:
                 return spent
-            runId = self._run_for(connection, record)
-            return Saved(self._insert(connection, record, runId), "stored")
+            return self._insert(connection, record, self._run_for(connection, record))
 
     def save_over(self, record: Record, change: Change, timed: bool) -> Saved:
         """See `Engine.save_over`."""
@@ -97,15 +102,15 @@ class SqlEngine(Engine):
             runId = self._run_for(connection, record)
             self.lock(connection, record, runId)
             key = (record.taskId, record.userName, runId)
-            last: Row | None = connection.execute(self.sql.last, key).fetchone()
+            last: Row | None = connection.execute(self.sql.last_to_change, key).fetchone()
             if last is None:
-                return Saved(self._insert(connection, record, runId), "stored")
+                return self._insert(connection, record, runId)
             number = last[0]
+            if not self._spend(connection, record.key, number):
+                return self._spent(connection, record.key) or _gone(record.key)
             json = merge_data(last[5], record.json) if change == "merge" else record.json
             time = record.timeStamp if timed else last[4]
             connection.execute(self.sql.change, (time, json, number))
-            if record.key is not None:
-                connection.execute(self.sql.spend_key, (record.key, number))
             return Saved(number, "replaced" if change == "replace" else "updated")
 
     def save_all(self, records: Iterable[Record]) -> Receipt:
@@ -114,7 +119,7 @@ class SqlEngine(Engine):
         records = iter(records)
         with self.writing() as connection:
             runs: dict[str | int, int] = {}
-            while chunk := list(islice(records, CHUNK)):
+            while chunk := list(islice(records, self.chunk)):
                 self._save_chunk(connection, chunk, runs, receipt)
         return receipt
 
@@ -137,15 +142,21 @@ class SqlEngine(Engine):
         row = None if key is None else connection.execute(self.sql.key, (key,)).fetchone()
         return None if row is None else Saved(row[0], "duplicate")
 
-    def _insert(self, connection: Connection, record: Record, runId: int) -> int:
+    def _spend(self, connection: Connection, key: str | None, number: int) -> bool:
+        """Whether the key (if there is one) is this save's, not that of another at this moment."""
+        if key is None:
+            return True
+        return connection.execute(self.sql.spend_key, (key, number)).fetchone() is not None
+
+    def _insert(self, connection: Connection, record: Record, runId: int) -> Saved:
         (number,) = self.next_numbers(connection, 1)
+        if not self._spend(connection, record.key, number):
+            return self._spent(connection, record.key) or _gone(record.key)
         connection.execute(
             self.sql.insert,
             (number, record.taskId, runId, record.userName, record.timeStamp, record.json),
         )
-        if record.key is not None:
-            connection.execute(self.sql.spend_key, (record.key, number))
-        return number
+        return Saved(number, "stored")
 
     def _save_chunk(
         self,
@@ -169,8 +180,14 @@ class SqlEngine(Engine):
             fresh.append(record)
             places.append(place)
         numbers = self.next_numbers(connection, len(fresh))
+        lost: dict[str, int] = {}
+        if keys:
+            claims = zip((record.key for record in fresh), numbers, strict=True)
+            lost = self.spend_many(connection, [(k, n) for k, n in claims if k is not None])
         rows: list[Row] = []
         for number, record in zip(numbers, fresh, strict=True):
+            if record.key in lost:
+                continue
             runId = runs.get(record.runId or record.taskId)
             if runId is None:
                 runId = runs[record.runId or record.taskId] = self._run_for(connection, record)
@@ -178,9 +195,12 @@ class SqlEngine(Engine):
             rows.append((number, task, runId, user, time, json))
         if rows:
             self.insert_many(connection, rows)
-        if keys:
-            fresh_keys = zip((record.key for record in fresh), numbers, strict=True)
-            self.spend_many(connection, [(key, n) for key, n in fresh_keys if key is not None])
+        if lost:
+            numbers = [lost.get(r.key or "", n) for r, n in zip(fresh, numbers, strict=True)]
+            start = len(receipt.numbers)
+            receipt.duplicates.extend(
+                start + i for i, p in enumerate(places) if p < 0 and fresh[~p].key in lost
+            )
         receipt.numbers.extend(p if p > 0 else numbers[~p] for p in places)
 
     def _spent_among(self, connection: Connection, keys: list[str]) -> dict[str, int]:
@@ -395,6 +415,10 @@ class SqlEngine(Engine):
 
 
 _NO_LIMIT = 2**62
+
+
+def _gone(key: str | None) -> NoReturn:
+    raise StorageError(f"The key {key!r} is spent, but nobody has it.")
 
 
 class _Transaction:

@@ -102,6 +102,7 @@ class SqliteEngine(SqlEngine):
         super().__init__(tables, SqliteDialect(), attributes)
         self._pool = pool
         self._name = name
+        self._spend_keys = f"INSERT INTO {tables.keys} (key, number) VALUES (?, ?)"
         self._next = (
             f"SELECT max(coalesce((SELECT max(number) FROM {tables.tracks}), 0), retired) + 1"
             " FROM storages WHERE name = ?"
@@ -149,9 +150,10 @@ class SqliteEngine(SqlEngine):
         """See `SqlEngine.insert_many`."""
         connection.executemany(self.sql.insert, rows)
 
-    def spend_many(self, connection: Any, keys: list[tuple[str, int]]) -> None:
+    def spend_many(self, connection: Any, keys: list[tuple[str, int]]) -> dict[str, int]:
         """See `SqlEngine.spend_many`."""
-        connection.executemany(self.sql.spend_key, keys)
+        connection.executemany(self._spend_keys, keys)
+        return {}
 
     def remove(self, number: int) -> bool:
         """See `Engine.remove`."""

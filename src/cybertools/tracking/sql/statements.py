@@ -45,26 +45,28 @@ class Tables:
     """The names of a storage's tables, indexes and view, derived from its prefix."""
 
     prefix: str
+    schema: str = ""
+    """Where the database has schemas: the name of ours, with its dot."""
 
     @property
     def tracks(self) -> str:
         """The table of the tracks."""
-        return self.prefix
+        return f"{self.schema}{self.prefix}"
 
     @property
     def runs(self) -> str:
         """The table of the runs."""
-        return f"{self.prefix}_runs"
+        return f"{self.schema}{self.prefix}_runs"
 
     @property
     def keys(self) -> str:
         """The table of the spent keys."""
-        return f"{self.prefix}_keys"
+        return f"{self.schema}{self.prefix}_keys"
 
     @property
     def view(self) -> str:
         """The view for people: track ids, and times as text."""
-        return f"{self.prefix}_view"
+        return f"{self.schema}{self.prefix}_view"
 
     def index(self, what: str) -> str:
         """The name of an index of the tracks."""
@@ -86,6 +88,7 @@ class Statements:
         last = f"{self.select} WHERE taskId = ? AND userName = ? AND runId = "
         newest = " ORDER BY timeStamp DESC, number DESC LIMIT 1"
         self.last = f"{last}?{newest}"
+        self.last_to_change = f"{self.last}{dialect.for_update}"
         self.last_of_current = f"{last}({self.current_run}){newest}"
         self.change = f"UPDATE {tracks} SET timeStamp = {time}, data = ? WHERE number = ?"
         self.change_data = f"UPDATE {tracks} SET data = ? WHERE number = ?"
@@ -104,7 +107,9 @@ class Statements:
         self.time_range = f"SELECT {earliest}, {latest}"
         self.keys = f"SELECT key, number FROM {keys} WHERE "
         self.key = f"SELECT number FROM {keys} WHERE key = ?"
-        self.spend_key = f"INSERT INTO {keys} (key, number) VALUES (?, ?)"
+        self.spend_key = (
+            f"INSERT INTO {keys} (key, number) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING key"
+        )
         self.has_run = f"SELECT 1 FROM {runs} WHERE id = ?"
         self.labelled_run = f"SELECT id FROM {runs} WHERE taskId = ? AND label = ?"
         self.add_run = (
