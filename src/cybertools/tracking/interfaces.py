@@ -464,7 +464,7 @@ class Storage(Mapping[str, Track]):
         for position, item in enumerate(tracks):
             try:
                 record = record_from(item)
-                if has_attributes and not isinstance(item, Record):
+                if has_attributes and type(item) is not Record:
                     self._check_attributes(decode_data(record.json))
             except TrackingError as error:
                 error.args = (f"tracks[{position}]: {error}",)

@@ -166,6 +166,8 @@ def parse_time_stamp(value: object, name: str = "timeStamp") -> float:
     :raises InvalidType: it is no number, datetime or text.
     :raises InvalidValue: it cannot be read, or is before 1970 or too far ahead.
     """
+    if type(value) is float and 0 <= value < TIME_LIMIT - 1:  # most are
+        return round(value * 1_000_000) / 1_000_000
     seconds = parse_instant(value, name)
     if 0 <= seconds < TIME_LIMIT:
         return seconds

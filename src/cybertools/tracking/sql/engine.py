@@ -166,42 +166,53 @@ class SqlEngine(Engine):
         receipt: Receipt,
     ) -> None:
         keys = [record.key for record in chunk if record.key is not None]
-        spent = self._spent_among(connection, keys) if keys else {}
+        if not keys:
+            numbers = self.next_numbers(connection, len(chunk))
+            self._write(connection, chunk, numbers, runs)
+            receipt.numbers.extend(numbers)
+            return
+        spent = self._spent_among(connection, keys)
         fresh: list[Record] = []
-        places: list[int] = []  # for each record of the chunk: a number, or ~(place in fresh)
+        places: list[int] = []  # of each record of the chunk: a number, or ~(place in fresh)
         for record in chunk:
             place = ~len(fresh)
-            if record.key is not None:
-                known = spent.setdefault(record.key, place)
-                if known != place:
-                    receipt.duplicates.append(len(receipt.numbers) + len(places))
-                    places.append(known)
-                    continue
-            fresh.append(record)
-            places.append(place)
+            known = place if record.key is None else spent.setdefault(record.key, place)
+            if known == place:
+                fresh.append(record)
+            else:
+                receipt.duplicates.append(len(receipt.numbers) + len(places))
+            places.append(known)
         numbers = self.next_numbers(connection, len(fresh))
-        lost: dict[str, int] = {}
-        if keys:
-            claims = zip((record.key for record in fresh), numbers, strict=True)
-            lost = self.spend_many(connection, [(k, n) for k, n in claims if k is not None])
-        rows: list[Row] = []
-        for number, record in zip(numbers, fresh, strict=True):
-            if record.key in lost:
-                continue
-            runId = runs.get(record.runId or record.taskId)
-            if runId is None:
-                runId = runs[record.runId or record.taskId] = self._run_for(connection, record)
-            task, _, user, time, json, _ = record
-            rows.append((number, task, runId, user, time, json))
-        if rows:
-            self.insert_many(connection, rows)
+        claims = zip((record.key for record in fresh), numbers, strict=True)
+        lost = self.spend_many(connection, [(k, n) for k, n in claims if k is not None])
         if lost:
-            numbers = [lost.get(r.key or "", n) for r, n in zip(fresh, numbers, strict=True)]
             start = len(receipt.numbers)
             receipt.duplicates.extend(
                 start + i for i, p in enumerate(places) if p < 0 and fresh[~p].key in lost
             )
+            numbers = [lost.get(r.key or "", n) for r, n in zip(fresh, numbers, strict=True)]
+            kept = [(r, n) for r, n in zip(fresh, numbers, strict=True) if r.key not in lost]
+            self._write(connection, [r for r, _ in kept], [n for _, n in kept], runs)
+        else:
+            self._write(connection, fresh, numbers, runs)
         receipt.numbers.extend(p if p > 0 else numbers[~p] for p in places)
+
+    def _write(
+        self,
+        connection: Connection,
+        records: list[Record],
+        numbers: Sequence[int],
+        runs: dict[str | int, int],
+    ) -> None:
+        for run, record in {record[1] or record[0]: record for record in records}.items():
+            if run not in runs:
+                runs[run] = self._run_for(connection, record)
+        rows = [
+            (number, task, runs[run or task], user, time, json)
+            for number, (task, run, user, time, json, _) in zip(numbers, records, strict=True)
+        ]
+        if rows:
+            self.insert_many(connection, rows)
 
     def _spent_among(self, connection: Connection, keys: list[str]) -> dict[str, int]:
         condition, values = self.dialect.any_of("key", keys)
