@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -148,22 +149,29 @@ def _panel(
             fontsize=8,
             fontweight="bold" if CONTENDERS[name].is_engine else "normal",
             va="center",
-            arrowprops={"arrowstyle": "-", "color": colours[name], "linewidth": 0.5, "alpha": 0.6},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colours[name],
+                "linewidth": 0.6,
+                "relpos": (0, 0.5),
+                "shrinkA": 0,
+            },
         )
 
 
 def _label_places(ends: dict[str, float], low: float, high: float) -> dict[str, float]:
     """Where each label stands: as near to its line's end as the others allow."""
     gap = (high - low) * LABEL_GAP
-    places: dict[str, float] = {}
-    at = -math.inf
-    for name in sorted(ends, key=lambda name: ends[name]):
-        at = places[name] = max(math.log10(ends[name]), at + gap)
-    # What was pushed out at the top goes down again, and pushes the others.
-    top = high - gap / 2
-    for name in reversed(places):
-        places[name] = min(places[name], top)
-        top = places[name] - gap
+    names = sorted(ends, key=lambda name: ends[name])
+    places = {name: math.log10(ends[name]) for name in names}
+    for _ in range(200):
+        for below, above in pairwise(names):
+            lack = gap - (places[above] - places[below])
+            if lack > 0:
+                places[below] -= lack / 2
+                places[above] += lack / 2
+        places[names[0]] = max(places[names[0]], low + gap / 2)
+        places[names[-1]] = min(places[names[-1]], high - gap / 2)
     return places
 
 

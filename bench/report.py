@@ -102,13 +102,22 @@ def _footprints(results: Results) -> str:
                         (
                             f"{dataset}, {size:,}",
                             _label(name),
-                            f"{found.memory:,.0f} B",
+                            bytes_text(found.memory * size),
+                            NONE if entry.in_file else f"{found.memory:,.0f} B",
                             file,
                             f"{found.columns:,.0f} B",
                             share,
                         )
                     )
-    header = ("dataset", "", "memory", "file", "data columns", "file / columns")
+    header = (
+        "dataset",
+        "",
+        "memory",
+        "memory per track",
+        "file per track",
+        "data columns per track",
+        "file / columns",
+    )
     return _table(header, rows)
 
 

@@ -48,7 +48,7 @@ class SqliteUtils:
                     }
                 )
         rows = ({**track, "runId": self._run_ids[track["taskId"]]} for track in prepared)
-        with self.database.conn:
+        with self.database.atomic():
             self.runs.insert_all(new_runs)
             self.tracks.insert_all(rows, batch_size=1_000)
 
