@@ -15,7 +15,8 @@ Durability: TypeAlias = Literal["full", "normal", "off"]
 SCHEMES = """\
   memory:              B-trees in this process
   zodb:PATH            the same, in a ZODB file
-  sqlite:PATH          one SQLite file (without a path: in memory)"""
+  sqlite:PATH          one SQLite file (without a path: in memory)
+  postgresql://…       PostgreSQL"""
 
 
 def open_storage(
@@ -30,6 +31,7 @@ def open_storage(
     ``memory:``        B-trees in this process
     ``zodb:PATH``      the same, in a ZODB file (extra ``zodb``)
     ``sqlite:PATH``    one SQLite file; ``sqlite:`` alone is one in memory
+    ``postgresql://``  PostgreSQL (extra ``postgres``), in the schema ``tracking``
     =================  =====================================================
 
     :param name: one database holds several storages: ``'changes'``, ``'access'``.
@@ -79,8 +81,20 @@ def _sqlite(path: str, name: str, factory: type[Track], durability: Durability) 
     return open_file(path, name, factory, durability)
 
 
+def _postgres(path: str, name: str, factory: type[Track], durability: Durability) -> Storage:
+    try:
+        from cybertools.tracking.sql.postgres import open_database
+    except ImportError as error:
+        raise Unsupported(
+            f"postgresql: needs psycopg: pip install 'cybertools-tracking[postgres]'. ({error})"
+        ) from error
+    return open_database(f"postgresql:{path}", name, factory, durability)
+
+
 _OPENERS: dict[str, Callable[[str, str, type[Track], Durability], Storage]] = {
     "memory": _memory,
+    "postgres": _postgres,
+    "postgresql": _postgres,
     "sqlite": _sqlite,
     "zodb": _zodb,
 }

@@ -110,7 +110,7 @@ class SqlEngine(Engine):
                 return self._spent(connection, record.key) or _gone(record.key)
             json = merge_data(last[5], record.json) if change == "merge" else record.json
             time = record.timeStamp if timed else last[4]
-            connection.execute(self.sql.change, (time, json, number))
+            connection.execute(self.sql.change, (time, self.dialect.stored(json), number))
             return Saved(number, "replaced" if change == "replace" else "updated")
 
     def save_all(self, records: Iterable[Record]) -> Receipt:
@@ -130,7 +130,7 @@ class SqlEngine(Engine):
             if row is None:
                 return False
             data = json if overwrite else merge_data(row[5], json)
-            connection.execute(self.sql.change_data, (data, number))
+            connection.execute(self.sql.change_data, (self.dialect.stored(data), number))
             return True
 
     def remove(self, number: int) -> bool:
@@ -154,7 +154,14 @@ class SqlEngine(Engine):
             return self._spent(connection, record.key) or _gone(record.key)
         connection.execute(
             self.sql.insert,
-            (number, record.taskId, runId, record.userName, record.timeStamp, record.json),
+            (
+                number,
+                record.taskId,
+                runId,
+                record.userName,
+                record.timeStamp,
+                self.dialect.stored(record.json),
+            ),
         )
         return Saved(number, "stored")
 
@@ -171,7 +178,7 @@ class SqlEngine(Engine):
             self._write(connection, chunk, numbers, runs)
             receipt.numbers.extend(numbers)
             return
-        spent = self._spent_among(connection, keys)
+        spent = self.spent_among(connection, keys)
         fresh: list[Record] = []
         places: list[int] = []  # of each record of the chunk: a number, or ~(place in fresh)
         for record in chunk:
@@ -207,14 +214,18 @@ class SqlEngine(Engine):
         for run, record in {record[1] or record[0]: record for record in records}.items():
             if run not in runs:
                 runs[run] = self._run_for(connection, record)
+        stored = self.dialect.stored
         rows = [
-            (number, task, runs[run or task], user, time, json)
+            (number, task, runs[run or task], user, time, stored(json))
             for number, (task, run, user, time, json, _) in zip(numbers, records, strict=True)
         ]
         if rows:
             self.insert_many(connection, rows)
 
-    def _spent_among(self, connection: Connection, keys: list[str]) -> dict[str, int]:
+    def spent_among(self, connection: Connection, keys: list[str]) -> dict[str, int]:
+        """Which of the keys are spent, with the numbers of their tracks."""
+        if not keys:
+            return {}
         condition, values = self.dialect.any_of("key", keys)
         rows = connection.execute(f"{self.sql.keys}{condition}", values).fetchall()
         return dict(rows)
@@ -265,9 +276,8 @@ class SqlEngine(Engine):
 
     def track(self, number: int) -> Row | None:
         """See `Engine.track`."""
-        with self.reading() as connection:
-            row: Row | None = connection.execute(self.sql.track, (number,)).fetchone()
-            return row
+        row: Row | None = self.one(self.sql.track, (number,))
+        return row
 
     def numbers(self) -> Iterator[int]:
         """See `Engine.numbers`."""

@@ -35,6 +35,10 @@ class Dialect(ABC):
     def attribute_value(self, value: Scalar) -> Any:
         """A criterion's value as that expression has it."""
 
+    def stored(self, json: str) -> str:
+        """Data as JSON text, as the column has it."""
+        return json
+
     @abstractmethod
     def any_of(self, expression: str, values: Sequence[Any]) -> tuple[str, list[Any]]:
         """The condition that an expression has one of several values, and its values."""
