@@ -147,6 +147,7 @@ class _Connection:
 
 
 _T = TypeVar("_T")
+_UNKNOWN = "It is not known whether this was stored; a save with a key can be repeated safely."
 _UNDONE = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable, PoolTimeout)
 """Errors after which nothing was stored for sure."""
 
@@ -276,10 +277,7 @@ class PostgresEngine(SqlEngine):
                 if getattr(self._own, "connection", None) is not None or not repeatable:
                     raise
                 if not (keyed or undone):
-                    error.args = (
-                        f"{error} Whether the track was stored is not known;"
-                        " a save with a key can be repeated safely.",
-                    )
+                    error.args = (f"{error} {_UNKNOWN}",)
                     raise
                 if time.monotonic() > deadline or isinstance(error.__cause__, PoolTimeout):
                     raise
