@@ -30,6 +30,7 @@ class Worker:
 
     def __init__(self, case: Case, dataset: Dataset, directory: Path) -> None:
         self.case = case
+        self._directory = directory
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         arguments = (other, case.contender, dataset, directory)
@@ -47,6 +48,15 @@ class Worker:
         if not done:
             raise RuntimeError(f"{self.case.contender}: {what}{arguments!r:.200}\n{answer}")
         return answer
+
+    def warm_up(self) -> None:
+        """Read its files, so that all contenders begin with theirs in the system's cache."""
+        # Not in its own process: closing a file there would give up SQLite's locks on it.
+        for path in self._directory.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    while file.read(1 << 20):
+                        pass
 
     def stop(self) -> None:
         """Let it close its contender and end."""
@@ -123,6 +133,7 @@ def _time(
         if operation != "save":
             _check_answers(operation, questions, workers)
         for worker in workers:
+            worker.warm_up()
             times[worker.case] = []
     for turn in range(turns + 1):
         for questions, workers in groups:

@@ -68,9 +68,8 @@ class _Worker:
             database.close()
         gc.collect()
         files = [path for path in self.directory.rglob("*") if path.is_file()]
-        return Taken(
-            max(resident_bytes() - self._empty, 0), sum(path.stat().st_size for path in files)
-        )
+        size = sum(path.stat().st_size for path in files)
+        return Taken(max(resident_bytes() - self._empty, 0), size)
 
     def answer(self, operation: str, question: Question) -> Any:
         """The answer to one question; None where there is no way."""
