@@ -1,0 +1,744 @@
+"""The engine in the process: B-trees with composite keys. The reference for the other engines.
+
+It is persistent: a `TrackingStorage` lives in plain memory, or anywhere in a ZODB, where it takes
+part in the transactions of its connection. There two connections that save at once both take the
+next number, which is a conflict of the same key: with the usual retry of the second one nothing is
+lost, and no number is given twice.
+"""
+
+import threading
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from heapq import merge
+from itertools import islice
+from sys import intern
+from typing import Any, TypeAlias
+
+from BTrees.check import check as check_tree
+from BTrees.LLBTree import LLTreeSet
+from BTrees.LOBTree import LOBTree
+from BTrees.OOBTree import OOBTree, OOTreeSet
+from persistent import Persistent
+
+from cybertools.tracking.criteria import Criteria, Match, prefix_end
+from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageClosed
+from cybertools.tracking.interfaces import (
+    Change,
+    Engine,
+    Info,
+    Receipt,
+    RunState,
+    Saved,
+    Storage,
+    attributes_of,
+)
+from cybertools.tracking.record import Record
+from cybertools.tracking.track import Row, Run, Track
+from cybertools.tracking.values import decode_data, merge_data, now, track_id
+
+__all__ = ["BTreeEngine", "TrackingStorage"]
+
+CHUNK = 1_000
+"""Tracks that a stream reads at a time."""
+
+WALK = 2_000
+"""Steps along the time index in search of a page, before the matching tracks are sorted instead."""
+
+Stored: TypeAlias = tuple[str, int, str, float, str]
+"""taskId, runId, userName, timeStamp, data as JSON text."""
+
+Accept: TypeAlias = Callable[[Stored], bool]
+
+
+class TrackingStorage(Persistent, Storage):  # type: ignore[misc]
+    """A storage in the process, or in somebody's ZODB."""
+
+    engine: "BTreeEngine"
+
+    def __init__(self, trackFactory: type[Track] = Track, name: str = "tracks") -> None:
+        Storage.__init__(self, BTreeEngine(attributes_of(trackFactory)), name, trackFactory)
+
+    def setupIndexes(self) -> None:
+        """See `Storage.setupIndexes`."""
+        self.engine.attributes = attributes_of(self.trackFactory)
+        self.engine.setup_indexes()
+
+
+class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
+    """Tracks by number, and an index for each question."""
+
+    def __init__(self, attributes: tuple[str, ...]) -> None:
+        super().__init__()
+        self.attributes = attributes
+        self._tracks: Any = LOBTree()
+        self._retired = 0  # the highest number of a removed track, if no other is higher
+        self._runs: Any = LOBTree()  # id: (taskId, label, startedAt, stoppedAt, finished)
+        self._current: Any = OOBTree()  # taskId: run id
+        self._labelled: Any = OOBTree()  # (taskId, label): run id
+        self._finished: Any = LLTreeSet()
+        self._keys: Any = OOBTree()  # key: number, also of a removed track
+        self._clear_indexes()
+        self._attributes: Any = OOBTree({name: OOBTree() for name in attributes})
+
+    def _clear_indexes(self) -> None:
+        self._order: Any = OOTreeSet()  # (taskId, userName, runId, timeStamp, number)
+        self._times: Any = OOTreeSet()  # (timeStamp, number)
+        self._of_task: Any = OOBTree()  # taskId: numbers
+        self._of_user: Any = OOBTree()  # userName: numbers
+        self._of_run: Any = LOBTree()  # run id: numbers
+        self._run_times: Any = LOBTree()  # run id: (timeStamp, number)
+
+    # One call at a time, all or nothing
+
+    def _guard(self) -> AbstractContextManager[object]:
+        """The lock of an engine in plain memory; in a ZODB each connection has its own copy."""
+        lock: Any = getattr(self, "_v_lock", None)
+        if lock is None:
+            with _locks:
+                lock = getattr(self, "_v_lock", None)
+                if lock is None:
+                    lock = self._v_lock = threading.RLock()
+        if getattr(self, "_v_closed", False):
+            raise StorageClosed("The storage is closed.")
+        guard: AbstractContextManager[object] = lock
+        return guard
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See `Engine.transaction`."""
+        with self._guard():
+            outer = self._journal()
+            journal: list[tuple[Any, ...]] = [] if outer is None else outer
+            start = len(journal)
+            self._set_journal(journal)
+            try:
+                yield
+            except BaseException:
+                self._set_journal(None)  # what undoes is not to be undone
+                for undo, *arguments in reversed(journal[start:]):
+                    undo(*arguments)
+                del journal[start:]
+                raise
+            finally:
+                self._set_journal(outer)
+
+    def _journal(self) -> list[tuple[Any, ...]] | None:
+        """How to undo what was done in this transaction, the last step last."""
+        return getattr(self, "_v_journal", None)
+
+    def _set_journal(self, journal: list[tuple[Any, ...]] | None) -> None:
+        self._v_journal = journal
+
+    # Tracks and their indexes
+
+    def _put(self, number: int, track: Stored) -> None:
+        task, run, user, time, json = track
+        self._tracks[number] = track
+        self._order.insert((task, user, run, time, number))
+        self._times.insert((time, number))
+        for index, value in ((self._of_task, task), (self._of_user, user), (self._of_run, run)):
+            numbers = index.get(value)
+            if numbers is None:
+                numbers = index[value] = LLTreeSet()
+            numbers.insert(number)
+        times = self._run_times.get(run)
+        if times is None:
+            times = self._run_times[run] = OOTreeSet()
+        times.insert((time, number))
+        if self._attributes:
+            self._put_attributes(number, json)
+        if (journal := self._journal()) is not None:
+            journal.append((self._drop, number))
+
+    def _drop(self, number: int) -> None:
+        track = self._tracks.pop(number)
+        task, run, user, time, json = track
+        self._order.remove((task, user, run, time, number))
+        self._times.remove((time, number))
+        for index, value, key in (
+            (self._of_task, task, number),
+            (self._of_user, user, number),
+            (self._of_run, run, number),
+            (self._run_times, run, (time, number)),
+        ):
+            _discard(index, value, key)
+        if self._attributes:
+            self._drop_attributes(number, json)
+        if (journal := self._journal()) is not None:
+            journal.append((self._put, number, track))
+
+    def _change(self, number: int, track: Stored) -> None:
+        old = self._tracks[number]
+        if old[:4] != track[:4]:
+            self._drop(number)
+            self._put(number, track)
+            return
+        self._tracks[number] = track
+        if self._attributes:
+            self._drop_attributes(number, old[4])
+            self._put_attributes(number, track[4])
+        if (journal := self._journal()) is not None:
+            journal.append((self._change, number, old))
+
+    def _put_attributes(self, number: int, json: str) -> None:
+        data = decode_data(json)
+        for name, index in self._attributes.items():
+            value = _attribute_key(data.get(name))
+            if value is not None:
+                if value not in index:
+                    index[value] = LLTreeSet()
+                index[value].insert(number)
+
+    def _drop_attributes(self, number: int, json: str) -> None:
+        data = decode_data(json)
+        for name, index in self._attributes.items():
+            value = _attribute_key(data.get(name))
+            if value is not None:
+                _discard(index, value, number)
+
+    # Saving
+
+    def save(self, record: Record) -> Saved:
+        """See `Engine.save`."""
+        with self._guard():
+            spent = self._spent(record.key)
+            return spent or self._insert(record, self._run_for(record))
+
+    def save_over(self, record: Record, change: Change, timed: bool) -> Saved:
+        """See `Engine.save_over`."""
+        with self._guard():
+            spent = self._spent(record.key)
+            if spent:
+                return spent
+            if record.runId and record.runId not in self._runs:
+                raise InvalidRun(record.runId)
+            run = record.runId or self._current.get(record.taskId, 0)
+            number = self._last(record.taskId, run, record.userName) if run else 0
+            if not number:
+                return self._insert(record, self._run_for(record))
+            task, run, user, time, json = self._tracks[number]
+            json = merge_data(json, record.json) if change == "merge" else record.json
+            self._change(number, (task, run, user, record.timeStamp if timed else time, json))
+            self._spend(record.key, number)
+            return Saved(number, "replaced" if change == "replace" else "updated")
+
+    def save_all(self, records: Iterable[Record]) -> Receipt:
+        """See `Engine.save_all`."""
+        receipt = Receipt([], [])
+        with self.transaction():
+            for record in records:
+                saved = self.save(record)
+                if saved.outcome == "duplicate":
+                    receipt.duplicates.append(len(receipt.numbers))
+                receipt.numbers.append(saved.number)
+        return receipt
+
+    def update(self, number: int, json: str, overwrite: bool) -> bool:
+        """See `Engine.update`."""
+        with self._guard():
+            track = self._tracks.get(number)
+            if track is None:
+                return False
+            self._change(number, (*track[:4], json if overwrite else merge_data(track[4], json)))
+            return True
+
+    def remove(self, number: int) -> bool:
+        """See `Engine.remove`."""
+        with self._guard():
+            if number not in self._tracks:
+                return False
+            if number == self._tracks.maxKey() and number > self._retired:
+                if (journal := self._journal()) is not None:
+                    journal.append((setattr, self, "_retired", self._retired))
+                self._retired = number
+            self._drop(number)
+            return True
+
+    def _spent(self, key: str | None) -> Saved | None:
+        number = self._keys.get(key) if key is not None else None
+        return None if number is None else Saved(number, "duplicate")
+
+    def _spend(self, key: str | None, number: int) -> None:
+        if key is not None:
+            self._keys[key] = number
+            if (journal := self._journal()) is not None:
+                journal.append((self._keys.pop, key))
+
+    def _insert(self, record: Record, runId: int) -> Saved:
+        number = max(self._tracks.maxKey() if self._tracks else 0, self._retired) + 1
+        # Interned: the thousand tracks of a task share one text.
+        task, user = intern(record.taskId), intern(record.userName)
+        self._put(number, (task, runId, user, record.timeStamp, record.json))
+        self._spend(record.key, number)
+        return Saved(number, "stored")
+
+    # Reading
+
+    def last(self, taskId: str, runId: int, userName: str) -> Row | None:
+        """See `Engine.last`."""
+        with self._guard():
+            run = runId or self._current.get(taskId, 0)
+            number = self._last(taskId, run, userName) if run else 0
+            return self._row(number) if number else None
+
+    def _last(self, taskId: str, runId: int, userName: str) -> int:
+        try:
+            key = self._order.maxKey((taskId, userName, runId, _INFINITY))
+        except ValueError:
+            return 0
+        return int(key[4]) if key[:3] == (taskId, userName, runId) else 0
+
+    def select(self, criteria: Criteria) -> list[Row]:
+        """See `Engine.select`."""
+        with self._guard():
+            return [self._row(number) for number in self._page(criteria)]
+
+    def stream(self, criteria: Criteria) -> Iterator[Row]:
+        """See `Engine.stream`."""
+        with self._guard():
+            # The numbers first, as machine integers: what is read then may be changed meanwhile.
+            numbers = array("q", self._page(criteria))
+        for start in range(0, len(numbers), CHUNK):
+            with self._guard():
+                found = [n for n in numbers[start : start + CHUNK] if n in self._tracks]
+                rows = [self._row(number) for number in found]
+            yield from rows
+
+    def count(self, criteria: Criteria) -> int:
+        """See `Engine.count`."""
+        with self._guard():
+            if criteria == Criteria():
+                return len(self._tracks)
+            if len(criteria.matches) == 1 and criteria == Criteria(criteria.matches):
+                (match,) = criteria.matches
+                if match.name in _RANKS or match.name in self._attributes:
+                    return sum(len(numbers) for numbers in self._sets(match))
+            return sum(1 for _ in self._page(criteria))
+
+    def track(self, number: int) -> Row | None:
+        """See `Engine.track`."""
+        with self._guard():
+            return self._row(number) if number in self._tracks else None
+
+    def numbers(self) -> Iterator[int]:
+        """See `Engine.numbers`."""
+        last = 0
+        while True:
+            with self._guard():
+                found = [*islice(self._tracks.keys(last + 1), CHUNK)]
+            if not found:
+                return
+            yield from found
+            last = found[-1]
+
+    def user_names(self, taskId: str) -> list[str]:
+        """See `Engine.user_names`."""
+        names: list[str] = []
+        with self._guard():
+            user = ""
+            while True:
+                try:
+                    key = self._order.minKey((taskId, user))
+                except ValueError:
+                    return names
+                if key[0] != taskId:
+                    return names
+                names.append(key[1])
+                user = key[1] + "\0"  # the least text that is greater
+
+    def task_ids(self) -> list[str]:
+        """See `Engine.task_ids`."""
+        with self._guard():
+            return [*self._of_task]
+
+    def _row(self, number: int) -> Row:
+        return (number, *self._tracks[number])
+
+    # Queries
+
+    def _page(self, criteria: Criteria) -> Iterator[int]:
+        """The numbers of the tracks that meet the criteria, in their order."""
+        found = self._by_id(criteria) if criteria.order == "id" else self._by_time(criteria)
+        return found if criteria.limit is None else islice(found, criteria.limit)
+
+    def _by_id(self, criteria: Criteria) -> Iterator[int]:
+        start = (criteria.after or 0) + 1
+        candidates, covered = self._candidates(criteria, start)
+        if candidates is not None:
+            return self._accepted(candidates, criteria, covered)
+        if criteria.time_from is None and criteria.time_to is None:
+            return self._accepted(self._tracks.keys(start), criteria)
+        if criteria.limit is not None:
+            found = self._page_among(self._tracks.keys(start), criteria)
+            if found is not None:
+                return found
+        in_time = sorted(n for n in self._along(self._times, (), criteria, None) if n >= start)
+        return self._accepted(iter(in_time), criteria)
+
+    def _by_time(self, criteria: Criteria) -> Iterator[int]:
+        position = None
+        if criteria.after is not None:
+            track = self._tracks.get(criteria.after)
+            if track is None:
+                raise InvalidValue(f"after: there is no track {track_id(criteria.after)!r}.")
+            position = (track[3], criteria.after)
+        task, user, run = (_single(criteria, name) for name in ("taskId", "userName", "runId"))
+        if task is not None and user is not None and run is not None:
+            walk = self._along(self._order, (task, user, run), criteria, position)
+            return self._accepted(walk, criteria, ("taskId", "userName", "runId"))
+        if run is not None:
+            times = self._run_times.get(run)
+            walk = self._along(times, (), criteria, position) if times else iter(())
+            return self._accepted(walk, criteria, ("runId",))
+        walk = self._along(self._times, (), criteria, position)
+        if not criteria.matches:
+            return self._accepted(walk, criteria)
+        if criteria.limit is not None:
+            found = self._page_among(walk, criteria)
+            if found is not None:
+                return found
+        candidates, covered = self._candidates(criteria, 1)
+        numbers = self._tracks.keys() if candidates is None else candidates
+        backwards = criteria.order == "-timeStamp"
+        keys = [(self._tracks[n][3], n) for n in self._accepted(numbers, criteria, covered)]
+        if position is not None:
+            keys = [k for k in keys if (k < position if backwards else k > position)]
+        return (number for _, number in sorted(keys, reverse=backwards))
+
+    def _page_among(self, walk: Iterable[int], criteria: Criteria) -> Iterator[int] | None:
+        """A whole page, if it is found within a bounded number of steps."""
+        found = [*islice(self._accepted(islice(walk, WALK), criteria), criteria.limit)]
+        return iter(found) if len(found) == criteria.limit else None
+
+    def _along(
+        self, tree: Any, prefix: tuple[Any, ...], criteria: Criteria, position: Any
+    ) -> Iterator[int]:
+        """The numbers in an index by time, from a position on, within the criteria's times."""
+        backwards = criteria.order == "-timeStamp"
+        lower = (-1.0 if criteria.time_from is None else criteria.time_from, 0)
+        upper = (_INFINITY if criteria.time_to is None else criteria.time_to, _INFINITY)
+        if position is not None and backwards:
+            upper = min(upper, (position[0], position[1] - 1))
+        elif position is not None:
+            lower = max(lower, (position[0], position[1] + 1))
+        if lower > upper:
+            return
+        first, last = (*prefix, *lower), (*prefix, *upper)
+        if not backwards:
+            for key in tree.keys(first, last):
+                yield key[-1]
+            return
+        while True:  # B-trees have no way back but this one
+            try:
+                key = tree.maxKey(last)
+            except ValueError:
+                return
+            if key < first:
+                return
+            yield key[-1]
+            last = (*key[:-1], key[-1] - 1)
+
+    def _candidates(
+        self, criteria: Criteria, start: int
+    ) -> tuple[Iterator[int] | None, tuple[str, ...]]:
+        """Numbers from ``start`` on, ascending, from the index that narrows most.
+
+        With them the attributes whose criteria they meet for sure.
+        """
+        task, user = _single(criteria, "taskId"), _single(criteria, "userName")
+        if task is not None and user is not None:
+            keys = self._order.keys((task, user), (task, f"{user}\0"))
+            return iter(sorted(k[4] for k in keys if k[4] >= start)), ("taskId", "userName")
+        times = criteria.match("timeStamp")
+        if times is not None:
+            keys = [k for v in times.values for k in self._times.keys((v, 0), (v, _INFINITY))]
+            return iter(sorted(k[1] for k in keys if k[1] >= start)), ("timeStamp",)
+        usable = [m for m in criteria.matches if m.name in _RANKS or m.name in self._attributes]
+        if not usable:
+            return None, ()
+        match = min(usable, key=lambda m: (bool(m.prefixes), _RANKS.get(m.name, 1)))
+        return merge(*(found.keys(start) for found in self._sets(match))), (match.name,)
+
+    def _sets(self, match: Match) -> list[Any]:
+        """The sets of numbers for a criterion: no number is in two of them."""
+        columns = {"taskId": self._of_task, "userName": self._of_user, "runId": self._of_run}
+        is_attribute = match.name not in columns
+        index: Any = self._attributes[match.name] if is_attribute else columns[match.name]
+        found: dict[Any, Any] = {}
+        for value in match.values:
+            key = _attribute_key(value) if is_attribute else value
+            if key in index:
+                found[key] = index[key]
+        for prefix in match.prefixes:
+            end: Any = prefix_end(prefix)
+            first: Any = (1, prefix) if is_attribute else prefix
+            if is_attribute:
+                end = (2,) if end is None else (1, end)
+            found.update(index.items(first, end, excludemax=end is not None))
+        return [*found.values()]
+
+    def _accepted(
+        self, numbers: Iterable[int], criteria: Criteria, covered: tuple[str, ...] = ()
+    ) -> Iterator[int]:
+        """Those whose tracks meet the criteria that are not covered."""
+        accept = _acceptor(criteria, covered)
+        if accept is None:
+            return iter(numbers)
+        tracks = self._tracks
+        return (number for number in numbers if accept(tracks[number]))
+
+    # Runs
+
+    def start_run(self, taskId: str | None) -> int:
+        """See `Engine.start_run`."""
+        with self._guard():
+            run = self._add_run(taskId, None)
+            if taskId is not None:
+                self._set_current(taskId, run)
+            return run
+
+    def stop_run(self, taskId: str | None, runId: int, finish: bool) -> int:
+        """See `Engine.stop_run`."""
+        with self._guard():
+            run = self._runs.get(runId)
+            if run is None:
+                return 0
+            task, label, started, stopped, finished = run
+            if (taskId is not None and task not in (None, taskId)) or finished:
+                return 0
+            if stopped is not None and not finish:
+                return 0
+            self._set_run(runId, (task, label, started, stopped or now(), finish))
+            if task is not None and self._current.get(task) == runId:
+                self._set_current(task, None)
+            return runId
+
+    def open_run(self, taskId: str, label: str) -> int:
+        """See `Engine.open_run`."""
+        with self._guard():
+            return self._labelled.get((taskId, label)) or self._add_run(taskId, label)
+
+    def run(self, runId: int) -> Run | None:
+        """See `Engine.run`."""
+        with self._guard():
+            return self._run(runId) if runId in self._runs else None
+
+    def current_run(self, taskId: str) -> int:
+        """See `Engine.current_run`."""
+        with self._guard():
+            return int(self._current.get(taskId, 0))
+
+    def runs(self, state: RunState) -> Iterator[Run]:
+        """See `Engine.runs`."""
+        last = 0
+        while True:
+            with self._guard():
+                if state == "current":
+                    ids = [*islice((r for r in sorted(self._current.values()) if r > last), CHUNK)]
+                else:
+                    tree = self._finished if state == "finished" else self._runs
+                    ids = [*islice(tree.keys(last + 1), CHUNK)]
+                found = [self._run(runId) for runId in ids]
+            if not found:
+                return
+            yield from found
+            last = found[-1].id
+
+    def count_runs(self, state: RunState) -> int:
+        """See `Engine.count_runs`."""
+        with self._guard():
+            trees = {"all": self._runs, "finished": self._finished, "current": self._current}
+            return len(trees[state])
+
+    def _run(self, runId: int) -> Run:
+        task, label, started, stopped, finished = self._runs[runId]
+        times = self._run_times.get(runId)
+        start, end = started, started
+        if times:
+            start, end = min(started, times.minKey()[0]), times.maxKey()[0]
+        if stopped is not None:
+            end = max(stopped, end) if times else stopped
+        return Run(runId, task, start, end, finished, label)
+
+    def _run_for(self, record: Record) -> int:
+        """The id of the run that a record belongs to: checked, looked up or started."""
+        if record.runId:
+            if record.runId not in self._runs:
+                raise InvalidRun(record.runId)
+            return record.runId
+        return self._current.get(record.taskId) or self.start_run(record.taskId)
+
+    def _add_run(self, taskId: str | None, label: str | None) -> int:
+        runId = (self._runs.maxKey() if self._runs else 0) + 1
+        self._set_run(runId, (taskId, label, now(), None, False))
+        return int(runId)
+
+    def _set_run(self, runId: int, run: Any) -> None:
+        """Put a run in its place; None takes it away."""
+        old = self._runs.get(runId)
+        if (journal := self._journal()) is not None:
+            journal.append((self._set_run, runId, old))
+        if old is not None:
+            self._runs.pop(runId)
+            self._labelled.pop((old[0], old[1]), None)
+            if old[4]:
+                self._finished.remove(runId)
+        if run is not None:
+            self._runs[runId] = run
+            if run[1] is not None:
+                self._labelled[run[0], run[1]] = runId
+            if run[4]:
+                self._finished.insert(runId)
+
+    def _set_current(self, taskId: str, runId: int | None) -> None:
+        """Make a run the task's current one; None leaves it without."""
+        if (journal := self._journal()) is not None:
+            journal.append((self._set_current, taskId, self._current.get(taskId)))
+        if runId is None:
+            self._current.pop(taskId, None)
+        else:
+            self._current[taskId] = runId
+
+    # Keeping
+
+    def reindex(self) -> None:
+        """See `Engine.reindex`."""
+        with self._guard():
+            self._attributes = OOBTree({name: OOBTree() for name in self._attributes})
+            self._index_anew()
+
+    def setup_indexes(self) -> None:
+        """See `Engine.setup_indexes`."""
+        with self._guard():
+            wanted = {*self._attributes, *self.attributes}
+            if wanted != {*self._attributes}:
+                self._attributes = OOBTree({name: OOBTree() for name in wanted})
+                self._index_anew()
+
+    def _index_anew(self) -> None:
+        journal = self._journal()
+        self._set_journal(None)  # the tracks stay the same: there is nothing to undo
+        tracks, self._tracks = self._tracks, LOBTree()
+        self._clear_indexes()
+        for number, track in tracks.items():
+            self._put(number, track)
+        self._set_journal(journal)
+
+    def info(self) -> Info:
+        """See `Engine.info`."""
+        with self._guard():
+            times = self._times
+            time_from, time_to = (times.minKey()[0], times.maxKey()[0]) if times else (None, None)
+            return Info(
+                tracks=len(self._tracks),
+                tasks=len(self._of_task),
+                users=len(self._of_user),
+                runs=len(self._runs),
+                time_from=time_from,
+                time_to=time_to,
+            )
+
+    def check(self) -> list[str]:
+        """See `Engine.check`."""
+        with self._guard():
+            return [*self._findings()]
+
+    def _findings(self) -> Iterator[str]:
+        trees = {name: tree for name, tree in vars(self).items() if hasattr(tree, "minKey")}
+        for name, tree in trees.items():
+            try:
+                check_tree(tree)
+            except AssertionError as error:
+                yield f"The tree {name} is broken: {error}."
+        count = len(self._tracks)
+        for name, index in (("_order", self._order), ("_times", self._times)):
+            if len(index) != count:
+                yield f"{name} has {len(index):,} entries for {count:,} tracks."
+        for name in ("_of_task", "_of_user", "_of_run", "_run_times"):
+            entries = sum(len(numbers) for numbers in trees[name].values())
+            if entries != count:
+                yield f"{name} has {entries:,} entries for {count:,} tracks."
+        for number, (task, run, user, time, _) in self._tracks.items():
+            there = (
+                (task, user, run, time, number) in self._order
+                and (time, number) in self._times
+                and number in self._of_task.get(task, ())
+                and number in self._of_user.get(user, ())
+                and number in self._of_run.get(run, ())
+                and (time, number) in self._run_times.get(run, ())
+            )
+            if not there:
+                yield f"The track {track_id(number)} is missing in an index."
+            if run not in self._runs:
+                yield f"The track {track_id(number)} belongs to run {run}, which is not there."
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._v_closed = True
+
+
+_locks = threading.Lock()
+_INFINITY = float("inf")
+_RANKS = {"runId": 0, "userName": 0, "taskId": 2}
+"""Which index to take first; those of attributes are in between."""
+
+
+def _discard(index: Any, value: Any, key: Any) -> None:
+    """Take a key from the set of a value, and the set away with its last one."""
+    keys = index[value]
+    keys.remove(key)
+    if not keys:
+        del index[value]
+
+
+def _attribute_key(value: object) -> tuple[int, Any] | None:
+    """A value as a key: numbers before texts. None for what cannot be looked for."""
+    if isinstance(value, str):
+        return (1, value)
+    if isinstance(value, int | float):
+        return (0, value)
+    return None
+
+
+def _single(criteria: Criteria, name: str) -> Any:
+    """The one value that a criterion has, or None."""
+    match = criteria.match(name)
+    if match is None or match.prefixes or len(match.values) != 1:
+        return None
+    return match.values[0]
+
+
+def _acceptor(criteria: Criteria, covered: tuple[str, ...]) -> Accept | None:
+    """Whether a track meets the criteria that are not covered; None if all do."""
+    tests: list[Accept] = []
+    for match in criteria.matches:
+        if match.name not in covered:
+            tests.append(_test(match))
+    earliest, latest = criteria.time_from, criteria.time_to
+    if earliest is not None or latest is not None:
+        low = -_INFINITY if earliest is None else earliest
+        high = _INFINITY if latest is None else latest
+        tests.append(lambda track: low <= track[3] <= high)
+    if len(tests) <= 1:
+        return tests[0] if tests else None
+    return lambda track: all(test(track) for test in tests)
+
+
+def _test(match: Match) -> Accept:
+    prefixes = match.prefixes
+    if match.name in _PLACES:
+        place, wanted = _PLACES[match.name], frozenset(match.values)
+        if not prefixes:
+            return lambda track: track[place] in wanted
+        return lambda track: track[place] in wanted or track[place].startswith(prefixes)  # type: ignore[union-attr]
+    name, keys = match.name, frozenset(map(_attribute_key, match.values))
+
+    def test(track: Stored) -> bool:
+        key = _attribute_key(decode_data(track[4]).get(name))
+        return key is not None and (key in keys or (key[0] == 1 and key[1].startswith(prefixes)))
+
+    return test
+
+
+_PLACES = {"taskId": 0, "runId": 1, "userName": 2, "timeStamp": 3}
