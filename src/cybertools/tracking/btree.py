@@ -82,7 +82,8 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         self._attributes: Any = OOBTree({name: OOBTree() for name in attributes})
 
     def _clear_indexes(self) -> None:
-        self._order: Any = OOTreeSet()  # (taskId, userName, runId, timeStamp, number)
+        # Trees within trees: a look-up touches few places in memory, also among a million tracks.
+        self._order: Any = OOBTree()  # taskId: userName: run id: (timeStamp, number)
         self._times: Any = OOTreeSet()  # (timeStamp, number)
         self._of_task: Any = OOBTree()  # taskId: numbers
         self._of_user: Any = OOBTree()  # userName: numbers
@@ -134,18 +135,15 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
 
     def _put(self, number: int, track: Stored) -> None:
         task, run, user, time, json = track
+        moment = (time, number)
         self._tracks[number] = track
-        self._order.insert((task, user, run, time, number))
-        self._times.insert((time, number))
-        for index, value in ((self._of_task, task), (self._of_user, user), (self._of_run, run)):
-            numbers = index.get(value)
-            if numbers is None:
-                numbers = index[value] = LLTreeSet()
-            numbers.insert(number)
-        times = self._run_times.get(run)
-        if times is None:
-            times = self._run_times[run] = OOTreeSet()
-        times.insert((time, number))
+        self._times.insert(moment)
+        runs = _sub(_sub(self._order, task, OOBTree), user, LOBTree)
+        _sub(runs, run, OOTreeSet).insert(moment)
+        _sub(self._run_times, run, OOTreeSet).insert(moment)
+        _sub(self._of_task, task, LLTreeSet).insert(number)
+        _sub(self._of_user, user, LLTreeSet).insert(number)
+        _sub(self._of_run, run, LLTreeSet).insert(number)
         if self._attributes:
             self._put_attributes(number, json)
         if (journal := self._journal()) is not None:
@@ -154,15 +152,18 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
     def _drop(self, number: int) -> None:
         track = self._tracks.pop(number)
         task, run, user, time, json = track
-        self._order.remove((task, user, run, time, number))
-        self._times.remove((time, number))
-        for index, value, key in (
-            (self._of_task, task, number),
-            (self._of_user, user, number),
-            (self._of_run, run, number),
-            (self._run_times, run, (time, number)),
-        ):
-            _discard(index, value, key)
+        moment = (time, number)
+        self._times.remove(moment)
+        users = self._order[task]
+        _discard(users[user], run, moment)
+        if not users[user]:
+            del users[user]
+        if not users:
+            del self._order[task]
+        _discard(self._run_times, run, moment)
+        _discard(self._of_task, task, number)
+        _discard(self._of_user, user, number)
+        _discard(self._of_run, run, number)
         if self._attributes:
             self._drop_attributes(number, json)
         if (journal := self._journal()) is not None:
@@ -186,9 +187,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         for name, index in self._attributes.items():
             value = _attribute_key(data.get(name))
             if value is not None:
-                if value not in index:
-                    index[value] = LLTreeSet()
-                index[value].insert(number)
+                _sub(index, value, LLTreeSet).insert(number)
 
     def _drop_attributes(self, number: int, json: str) -> None:
         data = decode_data(json)
@@ -283,11 +282,14 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             return self._row(number) if number else None
 
     def _last(self, taskId: str, runId: int, userName: str) -> int:
-        try:
-            key = self._order.maxKey((taskId, userName, runId, _INFINITY))
-        except ValueError:
-            return 0
-        return int(key[4]) if key[:3] == (taskId, userName, runId) else 0
+        times = self._times_of(taskId, runId, userName)
+        return int(times.maxKey()[1]) if times else 0
+
+    def _times_of(self, taskId: str, runId: int, userName: str) -> Any:
+        """(timeStamp, number) of a user's tracks in a task and run."""
+        users = self._order.get(taskId)
+        runs = None if users is None else users.get(userName)
+        return None if runs is None else runs.get(runId)
 
     def select(self, criteria: Criteria) -> list[Row]:
         """See `Engine.select`."""
@@ -334,23 +336,13 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
 
     def user_names(self, taskId: str) -> list[str]:
         """See `Engine.user_names`."""
-        names: list[str] = []
         with self._guard():
-            user = ""
-            while True:
-                try:
-                    key = self._order.minKey((taskId, user))
-                except ValueError:
-                    return names
-                if key[0] != taskId:
-                    return names
-                names.append(key[1])
-                user = key[1] + "\0"  # the least text that is greater
+            return [*self._order.get(taskId, ())]
 
     def task_ids(self) -> list[str]:
         """See `Engine.task_ids`."""
         with self._guard():
-            return [*self._of_task]
+            return [*self._order]
 
     def _row(self, number: int) -> Row:
         return (number, *self._tracks[number])
@@ -373,7 +365,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             found = self._page_among(self._tracks.keys(start), criteria)
             if found is not None:
                 return found
-        in_time = sorted(n for n in self._along(self._times, (), criteria, None) if n >= start)
+        in_time = sorted(n for n in self._along(self._times, criteria, None) if n >= start)
         return self._accepted(iter(in_time), criteria)
 
     def _by_time(self, criteria: Criteria) -> Iterator[int]:
@@ -384,14 +376,13 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
                 raise InvalidValue(f"after: there is no track {track_id(criteria.after)!r}.")
             position = (track[3], criteria.after)
         task, user, run = (_single(criteria, name) for name in ("taskId", "userName", "runId"))
-        if task is not None and user is not None and run is not None:
-            walk = self._along(self._order, (task, user, run), criteria, position)
-            return self._accepted(walk, criteria, ("taskId", "userName", "runId"))
         if run is not None:
-            times = self._run_times.get(run)
-            walk = self._along(times, (), criteria, position) if times else iter(())
-            return self._accepted(walk, criteria, ("runId",))
-        walk = self._along(self._times, (), criteria, position)
+            whole = task is not None and user is not None
+            times = self._times_of(task, run, user) if whole else self._run_times.get(run)
+            covered = ("runId", "taskId", "userName")[: 3 if whole else 1]
+            walk = self._along(times, criteria, position) if times else iter(())
+            return self._accepted(walk, criteria, covered)
+        walk = self._along(self._times, criteria, position)
         if not criteria.matches:
             return self._accepted(walk, criteria)
         if criteria.limit is not None:
@@ -411,33 +402,30 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         found = [*islice(self._accepted(islice(walk, WALK), criteria), criteria.limit)]
         return iter(found) if len(found) == criteria.limit else None
 
-    def _along(
-        self, tree: Any, prefix: tuple[Any, ...], criteria: Criteria, position: Any
-    ) -> Iterator[int]:
+    def _along(self, times: Any, criteria: Criteria, position: Any) -> Iterator[int]:
         """The numbers in an index by time, from a position on, within the criteria's times."""
         backwards = criteria.order == "-timeStamp"
-        lower = (-1.0 if criteria.time_from is None else criteria.time_from, 0)
-        upper = (_INFINITY if criteria.time_to is None else criteria.time_to, _INFINITY)
+        first = (-1.0 if criteria.time_from is None else criteria.time_from, 0)
+        last = (_INFINITY if criteria.time_to is None else criteria.time_to, _INFINITY)
         if position is not None and backwards:
-            upper = min(upper, (position[0], position[1] - 1))
+            last = min(last, (position[0], position[1] - 1))
         elif position is not None:
-            lower = max(lower, (position[0], position[1] + 1))
-        if lower > upper:
+            first = max(first, (position[0], position[1] + 1))
+        if first > last:
             return
-        first, last = (*prefix, *lower), (*prefix, *upper)
         if not backwards:
-            for key in tree.keys(first, last):
-                yield key[-1]
+            for _, number in times.keys(first, last):
+                yield number
             return
         while True:  # B-trees have no way back but this one
             try:
-                key = tree.maxKey(last)
+                moment = times.maxKey(last)
             except ValueError:
                 return
-            if key < first:
+            if moment < first:
                 return
-            yield key[-1]
-            last = (*key[:-1], key[-1] - 1)
+            yield moment[1]
+            last = (moment[0], moment[1] - 1)
 
     def _candidates(
         self, criteria: Criteria, start: int
@@ -448,12 +436,14 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         """
         task, user = _single(criteria, "taskId"), _single(criteria, "userName")
         if task is not None and user is not None:
-            keys = self._order.keys((task, user), (task, f"{user}\0"))
-            return iter(sorted(k[4] for k in keys if k[4] >= start)), ("taskId", "userName")
+            runs = self._order.get(task, {}).get(user, {})
+            numbers = (number for times in runs.values() for _, number in times)
+            return iter(sorted(n for n in numbers if n >= start)), ("taskId", "userName")
         times = criteria.match("timeStamp")
         if times is not None:
-            keys = [k for v in times.values for k in self._times.keys((v, 0), (v, _INFINITY))]
-            return iter(sorted(k[1] for k in keys if k[1] >= start)), ("timeStamp",)
+            found = (self._times.keys((value, 0), (value, _INFINITY)) for value in times.values)
+            numbers = (number for moments in found for _, number in moments)
+            return iter(sorted(n for n in numbers if n >= start)), ("timeStamp",)
         usable = [m for m in criteria.matches if m.name in _RANKS or m.name in self._attributes]
         if not usable:
             return None, ()
@@ -652,21 +642,20 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             except AssertionError as error:
                 yield f"The tree {name} is broken: {error}."
         count = len(self._tracks)
-        for name, index in (("_order", self._order), ("_times", self._times)):
-            if len(index) != count:
-                yield f"{name} has {len(index):,} entries for {count:,} tracks."
+        if len(self._times) != count:
+            yield f"_times has {len(self._times):,} entries for {count:,} tracks."
         for name in ("_of_task", "_of_user", "_of_run", "_run_times"):
             entries = sum(len(numbers) for numbers in trees[name].values())
             if entries != count:
                 yield f"{name} has {entries:,} entries for {count:,} tracks."
         for number, (task, run, user, time, _) in self._tracks.items():
             there = (
-                (task, user, run, time, number) in self._order
-                and (time, number) in self._times
+                (time, number) in self._times
+                and (time, number) in (self._times_of(task, run, user) or ())
+                and (time, number) in self._run_times.get(run, ())
                 and number in self._of_task.get(task, ())
                 and number in self._of_user.get(user, ())
                 and number in self._of_run.get(run, ())
-                and (time, number) in self._run_times.get(run, ())
             )
             if not there:
                 yield f"The track {track_id(number)} is missing in an index."
@@ -682,6 +671,14 @@ _locks = threading.Lock()
 _INFINITY = float("inf")
 _RANKS = {"runId": 0, "userName": 0, "taskId": 2}
 """Which index to take first; those of attributes are in between."""
+
+
+def _sub(index: Any, value: Any, make: Callable[[], Any]) -> Any:
+    """The tree that an index has for a value, made if there is none."""
+    tree = index.get(value)
+    if tree is None:
+        tree = index[value] = make()
+    return tree
 
 
 def _discard(index: Any, value: Any, key: Any) -> None:
