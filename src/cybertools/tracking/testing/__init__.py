@@ -8,12 +8,15 @@ own for each test::
     pytest.register_assert_rewrite("cybertools.tracking.testing")
 
     # test_contract.py
+    import functools
+    import pytest
+    from cybertools.tracking import open_storage
     from cybertools.tracking.testing import StorageContract
 
     class TestMyEngine(StorageContract):
         @pytest.fixture
         def open(self, tmp_path):
-            return lambda name="tracks", trackFactory=Track: my_storage(tmp_path, name, trackFactory)
+            return functools.partial(open_storage, f"my:{tmp_path}")
 
 What the engine cannot do by its nature it says in `StorageContract.reopens` and
 `StorageContract.transactional`. pytest and Hypothesis have to be installed.
@@ -32,7 +35,7 @@ from cybertools.tracking.testing.runs import RunsContract
 from cybertools.tracking.testing.saving import SavingContract
 from cybertools.tracking.testing.strategies import json_data, texts, time_stamps
 from cybertools.tracking.testing.threads import ThreadsContract
-from cybertools.tracking.testing.types import TypesContract
+from cybertools.tracking.testing.tracktypes import TypesContract
 
 __all__ = [
     "Comment",

@@ -211,7 +211,7 @@ class BulkContract(BaseContract):
     def test_impossible_batch_sizes(
         self, tracks: Storage, size: Any, kind: type[Exception]
     ) -> None:
-        with pytest.raises(kind, match="^batchSize must ") as info:
+        with pytest.raises(kind, match=r"^batchSize must ") as info:
             tracks.saveUserTracks([item(0)], size)
         assert issubclass(info.type, InvalidValue | InvalidType)
         assert len(tracks) == 0

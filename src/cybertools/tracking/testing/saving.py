@@ -199,7 +199,7 @@ class SavingContract(BaseContract):
         ],
     )
     def test_ways_of_saving_that_exclude_each_other(
-        self, tracks: Storage, how: dict[str, bool], words: str
+        self, tracks: Storage, how: dict[str, Any], words: str
     ) -> None:
         with pytest.raises(InvalidValue, match=words):
             tracks.saveUserTrack("a001", 0, "u1", {}, **how)
