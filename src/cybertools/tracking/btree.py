@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from heapq import merge
 from itertools import islice
-from sys import intern
+from sys import intern, maxsize
 from typing import Any, TypeAlias
 
 from BTrees.check import check as check_tree
@@ -58,6 +58,8 @@ class TrackingStorage(Persistent, Storage):  # type: ignore[misc]
 
     def __init__(self, trackFactory: type[Track] = Track, name: str = "tracks") -> None:
         Storage.__init__(self, BTreeEngine(attributes_of(trackFactory)), name, trackFactory)
+
+    __repr__ = Storage.__repr__
 
     def setupIndexes(self) -> None:
         """See `Storage.setupIndexes`."""
@@ -352,7 +354,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
     def _page(self, criteria: Criteria) -> Iterator[int]:
         """The numbers of the tracks that meet the criteria, in their order."""
         found = self._by_id(criteria) if criteria.order == "id" else self._by_time(criteria)
-        return found if criteria.limit is None else islice(found, criteria.limit)
+        return found if criteria.limit is None else islice(found, min(criteria.limit, maxsize))
 
     def _by_id(self, criteria: Criteria) -> Iterator[int]:
         start = (criteria.after or 0) + 1
@@ -399,7 +401,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
 
     def _page_among(self, walk: Iterable[int], criteria: Criteria) -> Iterator[int] | None:
         """A whole page, if it is found within a bounded number of steps."""
-        found = [*islice(self._accepted(islice(walk, WALK), criteria), criteria.limit)]
+        found = [*self._accepted(islice(walk, WALK), criteria)][: criteria.limit]
         return iter(found) if len(found) == criteria.limit else None
 
     def _along(self, times: Any, criteria: Criteria, position: Any) -> Iterator[int]:
@@ -571,7 +573,8 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             journal.append((self._set_run, runId, old))
         if old is not None:
             self._runs.pop(runId)
-            self._labelled.pop((old[0], old[1]), None)
+            if old[1] is not None:
+                self._labelled.pop((old[0], old[1]))
             if old[4]:
                 self._finished.remove(runId)
         if run is not None:

@@ -204,18 +204,24 @@ class Storage(Mapping[str, Track]):
         self, tracks: Iterable[Mapping[str, Any] | Track | Record], batchSize: int | None = None
     ) -> Receipt:
         """`saveUserTracks`, telling which were duplicates as well."""
-        records = self._records(tracks)
-        if batchSize is None:
-            return self.engine.save_all(records)
-        if check_number(batchSize, "batchSize") == 0:
-            raise InvalidValue("batchSize must be at least 1.")
-        total = Receipt([], [])
-        while batch := list(islice(records, batchSize)):
-            receipt = self.engine.save_all(batch)
-            offset = len(total.numbers)
-            total.numbers.extend(receipt.numbers)
-            total.duplicates.extend(offset + position for position in receipt.duplicates)
-        return total
+        runs: dict[object, int] = {}
+        records = self._records(tracks, runs)
+        try:
+            if batchSize is None:
+                return self.engine.save_all(records)
+            if check_number(batchSize, "batchSize") == 0:
+                raise InvalidValue("batchSize must be at least 1.")
+            total = Receipt([], [])
+            while batch := list(islice(records, batchSize)):
+                receipt = self.engine.save_all(batch)
+                offset = len(total.numbers)
+                total.numbers.extend(receipt.numbers)
+                total.duplicates.extend(offset + position for position in receipt.duplicates)
+            return total
+        except InvalidRun as error:
+            if error.runId in runs:
+                error.args = (f"tracks[{runs[error.runId]}]: {error}",)
+            raise
 
     def updateTrack(
         self, track: Track | str, data: Mapping[str, Any], overwrite: bool = False
@@ -457,7 +463,10 @@ class Storage(Mapping[str, Track]):
         """The criteria as one checked value."""
         return parse_criteria(attributes_of(self.trackFactory), criteria)
 
-    def _records(self, tracks: Iterable[Mapping[str, Any] | Track | Record]) -> Iterator[Record]:
+    def _records(
+        self, tracks: Iterable[Mapping[str, Any] | Track | Record], runs: dict[object, int]
+    ) -> Iterator[Record]:
+        """The tracks as records; in ``runs`` the position of the first one of each run."""
         if isinstance(tracks, str | bytes | Mapping) or not isinstance(tracks, Iterable):
             raise InvalidType(f"tracks must be an iterable of tracks, not {kind_of(tracks)}.")
         has_attributes = bool(attributes_of(self.trackFactory))
@@ -469,6 +478,8 @@ class Storage(Mapping[str, Track]):
             except TrackingError as error:
                 error.args = (f"tracks[{position}]: {error}",)
                 raise
+            if record.runId:
+                runs.setdefault(record.runId, position)
             yield record
 
     def _check_attributes(self, data: Mapping[str, Any]) -> None:
@@ -646,7 +657,7 @@ class _Runs(Mapping[int, Run]):
         self._engine, self._state = engine, state
 
     def __getitem__(self, runId: int) -> Run:
-        run = self._engine.run(runId) if isinstance(runId, int) and runId > 0 else None
+        run = self._engine.run(runId) if isinstance(runId, int) and 0 < runId < 1 << 63 else None
         if run is None or (self._state == "finished" and not run.finished):
             raise KeyError(runId)
         return run
