@@ -1,6 +1,7 @@
 """The criteria of a query, made into one validated value that each engine translates."""
 
 import difflib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -108,7 +109,7 @@ def parse_criteria(attributes: tuple[str, ...], criteria: Mapping[str, Any]) -> 
         tuple(matches),
         None if time_from is None else max(time_from, 0.0),
         None if time_to is None else min(max(time_to, -1.0), TIME_LIMIT),
-        None if limit is None else check_number(limit, "limit"),
+        None if limit is None else min(check_number(limit, "limit"), sys.maxsize),
         None if after is None else _after(after),
         _order(criteria.get("order")),
     )
