@@ -177,7 +177,7 @@ class Storage(Mapping[str, Track]):
             encode_data(data),
             None if key is None else check_text(key, "key"),
         )
-        self._check_attributes(data)
+        self.check_attributes(data)
         if not (replace or update or overwrite):
             return self.engine.save(record)
         if replace and (update or overwrite):
@@ -235,7 +235,7 @@ class Storage(Mapping[str, Track]):
         """
         number = self._number_of(track)
         json = encode_data(data)
-        self._check_attributes(data)
+        self.check_attributes(data)
         if not self.engine.update(number, json, overwrite):
             raise TrackNotFound(track_id(number))
         return track_id(number)
@@ -463,26 +463,13 @@ class Storage(Mapping[str, Track]):
         """The criteria as one checked value."""
         return parse_criteria(attributes_of(self.trackFactory), criteria)
 
-    def _records(
-        self, tracks: Iterable[Mapping[str, Any] | Track | Record], runs: dict[object, int]
-    ) -> Iterator[Record]:
-        """The tracks as records; in ``runs`` the position of the first one of each run."""
-        if isinstance(tracks, str | bytes | Mapping) or not isinstance(tracks, Iterable):
-            raise InvalidType(f"tracks must be an iterable of tracks, not {kind_of(tracks)}.")
-        has_attributes = bool(attributes_of(self.trackFactory))
-        for position, item in enumerate(tracks):
-            try:
-                record = record_from(item)
-                if has_attributes and type(item) is not Record:
-                    self._check_attributes(decode_data(record.json))
-            except TrackingError as error:
-                error.args = (f"tracks[{position}]: {error}",)
-                raise
-            if record.runId:
-                runs.setdefault(record.runId, position)
-            yield record
+    def check_attributes(self, data: Mapping[str, Any]) -> None:
+        """Refuse data that the indexes of the track type cannot hold.
 
-    def _check_attributes(self, data: Mapping[str, Any]) -> None:
+        What is saved is checked already, but for a `Record`.
+
+        :raises InvalidData: an index attribute is too long, or holds a NUL.
+        """
         for name in attributes_of(self.trackFactory):
             value = data.get(name)
             if isinstance(value, str) and "\0" in value:
@@ -495,6 +482,25 @@ class Storage(Mapping[str, Track]):
                     f"data[{name!r}] is an index attribute: it must have at most {TEXT_LIMIT:,}"
                     f" bytes, not {size:,}."
                 )
+
+    def _records(
+        self, tracks: Iterable[Mapping[str, Any] | Track | Record], runs: dict[object, int]
+    ) -> Iterator[Record]:
+        """The tracks as records; in ``runs`` the position of the first one of each run."""
+        if isinstance(tracks, str | bytes | Mapping) or not isinstance(tracks, Iterable):
+            raise InvalidType(f"tracks must be an iterable of tracks, not {kind_of(tracks)}.")
+        has_attributes = bool(attributes_of(self.trackFactory))
+        for position, item in enumerate(tracks):
+            try:
+                record = record_from(item)
+                if has_attributes and type(item) is not Record:
+                    self.check_attributes(decode_data(record.json))
+            except TrackingError as error:
+                error.args = (f"tracks[{position}]: {error}",)
+                raise
+            if record.runId:
+                runs.setdefault(record.runId, position)
+            yield record
 
     def _number_of(self, track: Track | str) -> int:
         if isinstance(track, Track):

@@ -1,0 +1,159 @@
+"""Export: a storage's tracks as JSON lines or CSV, in constant memory, for any import to take."""
+
+import csv
+import io
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeAlias
+
+import orjson
+
+from cybertools.tracking.errors import InvalidValue
+from cybertools.tracking.interfaces import Storage
+from cybertools.tracking.track import METADATA, Track
+from cybertools.tracking.values import json_time
+
+__all__ = ["COLUMNS", "ExportFormat", "export_file", "export_lines"]
+
+ExportFormat: TypeAlias = Literal["jsonl", "csv"]
+
+COLUMNS = ("id", *METADATA, "data")
+
+CHUNK = 1_000
+"""Tracks that are written at a time."""
+
+
+def export_lines(
+    storage: Storage, format: ExportFormat = "jsonl", **criteria: Any
+) -> Iterator[tuple[int, bytes]]:
+    """The tracks that meet the criteria of a query, as text in pieces of many lines.
+
+    A run that has a label is given by it, any other by its number: an import makes runs with these
+    labels, so what is exported and imported has the same runs, under new numbers.
+
+    :returns: pieces, each with the number of its tracks. That of a header is 0.
+    """
+    written = {"jsonl": _json_lines, "csv": _csv_rows}[format]
+    tracks = storage.iterTracks(**criteria)
+
+    @lru_cache(maxsize=10_000)
+    def run_of(runId: int) -> str | int:
+        run = storage.getRun(runId)
+        return runId if run is None or run.label is None else run.label
+
+    if format == "csv":
+        yield 0, f"{','.join(COLUMNS)}\n".encode()
+    while chunk := list(islice(tracks, CHUNK)):
+        yield len(chunk), written(chunk, run_of)
+
+
+def export_file(
+    storage: Storage, path: str, format: ExportFormat | None = None, **criteria: Any
+) -> Iterator[int]:
+    """Write tracks to a file, with the number of those written after each piece.
+
+    The file appears when it is complete, in the place of one that was there. A name in ``.gz`` or
+    ``.zst`` is compressed; ``.csv`` before that is CSV, anything else JSON lines.
+
+    :raises InvalidValue: the path is that of a directory, or in one that is not there.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InvalidValue(f"{path} is a directory; tracks are exported to a file.")
+    if not target.absolute().parent.is_dir():
+        raise InvalidValue(f"There is no directory {target.absolute().parent}.")
+    packed = target.suffix.lower() in _PACKERS
+    plain = target.with_suffix("") if packed else target
+    known = format or ("csv" if plain.suffix.lower() == ".csv" else "jsonl")
+    pieces = export_lines(storage, known, **criteria)
+    if target.exists() and not target.is_file():  # /dev/stdout, a named pipe
+        with target.open("wb") as stream:
+            yield from _written(pieces, stream, target.suffix.lower())
+        return
+    handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.absolute().parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield from _written(pieces, stream, target.suffix.lower())
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(_mode(target))
+        Path(name).replace(target)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def _mode(target: Path) -> int:
+    """The rights of the file that was there, or those of any new file."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
+def _written(pieces: Iterable[tuple[int, bytes]], stream: BinaryIO, suffix: str) -> Iterator[int]:
+    pack, end = _PACKERS.get(suffix, _unpacked)()
+    total = 0
+    for count, piece in pieces:
+        stream.write(pack(piece))
+        total += count
+        yield total
+    stream.write(end())
+
+
+_Packer: TypeAlias = tuple[Callable[[bytes], bytes], Callable[[], bytes]]
+
+
+def _unpacked() -> _Packer:
+    return lambda piece: piece, bytes
+
+
+def _gzip() -> _Packer:
+    # No name and no time go into the file: equal tracks make equal files.
+    packer = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    return packer.compress, packer.flush
+
+
+def _zstd() -> _Packer:
+    import zstandard
+
+    packer = zstandard.ZstdCompressor().compressobj()
+    return packer.compress, packer.flush
+
+
+_PACKERS: dict[str, Callable[[], _Packer]] = {".gz": _gzip, ".zst": _zstd}
+
+
+def _json_lines(tracks: list[Track], run_of: Callable[[int], str | int]) -> bytes:
+    """The data go out as they are stored: a number of any size stays what it is."""
+    lines: list[str] = []
+    for track in tracks:
+        head = orjson.dumps(
+            {
+                "id": track.id,
+                "taskId": track.taskId,
+                "runId": run_of(track.runId),
+                "userName": track.userName,
+                "timeStamp": json_time(track.timeStamp),
+            }
+        ).decode()
+        lines.append(f'{head[:-1]},"data":{track.json}}}\n')
+    return "".join(lines).encode()
+
+
+def _csv_rows(tracks: list[Track], run_of: Callable[[int], str | int]) -> bytes:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    for track in tracks:
+        moment = json_time(track.timeStamp)
+        run = run_of(track.runId)
+        rows.writerow((track.id, track.taskId, run, track.userName, moment, track.json))
+    return text.getvalue().encode()
