@@ -68,9 +68,7 @@ def run_console(block: Block, folder: Path, page: Path) -> None:
         )
         got = done.stdout + done.stderr
         if not doctest.OutputChecker().check_output(expected, got, FLAGS):
-            pytest.fail(
-                f"{page.name}:{block.line}: {command}\nexpected:\n{expected}\ngot:\n{got}"
-            )
+            pytest.fail(f"{page.name}:{block.line}: {command}\nexpected:\n{expected}\ngot:\n{got}")
 
 
 def run_python(block: Block, names: dict[str, object], page: Path) -> None:
