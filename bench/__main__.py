@@ -60,6 +60,8 @@ def all_(
     docs: Docs = ROOT / "docs",
 ) -> None:
     """Measure everything; write the results, the page and its pictures."""
+    import bench.picture  # noqa: F401  # what it needs is missed now, not when all is measured
+
     files = _real_files() if data is None else data
     results = _measure(_numbers(sizes), files, only, turns, IMPORT_TURNS if imports else 0, scratch)
     results.write(results_file)

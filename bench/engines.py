@@ -2,6 +2,7 @@
 
 from bench.contenders import Data, JsonTrack
 from cybertools.tracking import open_storage
+from cybertools.tracking.interfaces import Info
 from cybertools.tracking.values import track_id
 
 __all__ = ["StorageContender"]
@@ -47,6 +48,10 @@ class StorageContender:
 
     def task_ids(self) -> list[str]:
         return self.storage.getTaskIds()
+
+    def info(self) -> Info:
+        """What there is, and the bytes of each table and index."""
+        return self.storage.info()
 
     def close(self) -> None:
         self.storage.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.contenders import CONTENDERS
 from bench.datasets import Dataset
-from bench.operations import BULK, OPERATIONS
+from bench.operations import BULK, OPERATIONS, Operation
 from bench.questions import Questions, questions_for
 from bench.results import Case, Footprint, Measurement, Results
 from bench.worker import Taken, serve
@@ -100,7 +100,7 @@ def measure(
             _load(results, dataset, workers, questions.column_bytes, tell)
             groups.append((questions, workers))
         for operation in OPERATIONS:
-            _time(results, operation.name, groups, turns, tell)
+            _time(results, operation, groups, turns, tell)
 
 
 def _load(
@@ -117,34 +117,37 @@ def _load(
         case = worker.case
         results.measurements.append(Measurement.of(case, BULK.name, times[case]))
         taken: Taken = worker.order("taken")
-        per_track = (n / dataset.size for n in (*taken, column_bytes))
-        results.footprints.append(Footprint(case, *per_track))
+        size = dataset.size
+        parts = {name: count / size for name, count in taken.parts.items()}
+        results.footprints.append(
+            Footprint(case, taken.memory / size, taken.file / size, column_bytes / size, parts)
+        )
 
 
 def _time(
     results: Results,
-    operation: str,
+    operation: Operation,
     groups: list[tuple[Questions, list[Worker]]],
     turns: int,
     tell: Tell,
 ) -> None:
     times: dict[Case, list[list[float]]] = {}
     for questions, workers in groups:
-        if operation != "save":
-            _check_answers(operation, questions, workers)
+        if operation.is_compared:
+            _check_answers(operation.name, questions, workers)
         for worker in workers:
             worker.warm_up()
             times[worker.case] = []
     for turn in range(turns + 1):
         for questions, workers in groups:
-            asked = questions.turns[operation][turn]
+            asked = questions.turns[operation.name][turn]
             for worker in workers:
-                tell(f"{operation}: turn {turn} of {turns}, {worker.case.contender}")
-                found = worker.order("time", operation, asked)
+                tell(f"{operation.title}: turn {turn} of {turns}, {worker.case.contender}")
+                found = worker.order("time", operation.name, asked)
                 if found is not None and turn:
                     times[worker.case].append(found)
     results.measurements.extend(
-        Measurement.of(case, operation, found) for case, found in times.items() if found
+        Measurement.of(case, operation.name, found) for case, found in times.items() if found
     )
 
 

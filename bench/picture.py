@@ -62,10 +62,12 @@ def draw(results: Results, directory: Path) -> list[Path]:
 
 def _figure(results: Results, look: Look) -> Figure:
     sizes = results.sizes(GENERATED)
+    every = {o.name: _lines(results, o.name, sizes) for o in (BULK, *OPERATIONS)}
+    # What no baseline has a way for is not drawn: there is nothing to compare.
     shown = [
-        (operation.name, lines)
-        for operation in (BULK, *OPERATIONS)
-        if (lines := _lines(results, operation.name, sizes))
+        (operation, lines)
+        for operation, lines in every.items()
+        if not all(CONTENDERS[name].is_engine for name in lines)
     ]
     rows = math.ceil(len(shown) / COLUMNS)
     figure = Figure(figsize=(12, 3.3 * rows + 0.4), layout="constrained")

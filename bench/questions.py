@@ -91,7 +91,7 @@ def _questions(
         if operation.name == "newest":
             return [(task, PAGE) for task in tasks]
         return [(task, _middle(summary.numbers[task]), PAGE) for task in tasks]
-    if operation.name == "task_ids":
+    if operation.name in ("task_ids", "info"):
         return [()] * count
     return [(task,) for task, _, _ in drawn]
 

@@ -31,6 +31,7 @@ def page(results: Results) -> str:
         ),
         operations=_operations(results),
         footprints=_footprints(results),
+        parts=_parts(results),
         import_text=_imports(results),
         real=_real(results),
         turns=max((len(m.turns) for m in results.measurements if m.operation == "last"), default=0),
@@ -119,6 +120,20 @@ def _footprints(results: Results) -> str:
         "file / columns",
     )
     return _table(header, rows)
+
+
+def _parts(results: Results) -> str:
+    """The bytes of each table and index of the SQLite engine, at the largest size."""
+    sizes = results.sizes(GENERATED)
+    found = results.footprint(Case(GENERATED, sizes[-1], "sqlite")) if sizes else None
+    if found is None:
+        return ""
+    ordered = sorted(found.parts.items(), key=lambda part: -part[1])
+    rows = [(f"`{name}`", f"{count:.1f} B") for name, count in ordered if count >= 0.05]
+    return (
+        "The tables and indexes of the SQLite engine, per track, as `info` tells them:\n\n"
+        + _table(("", "per track"), rows)
+    )
 
 
 def _imports(results: Results) -> str:

@@ -56,6 +56,8 @@ class Footprint:
     file: float
     columns: float
     """Of the data columns: UTF-8 text, 8 for each number."""
+    parts: dict[str, float]
+    """Of each table and index, where the contender can tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,12 +110,16 @@ def _memory(results: Results) -> Finding | None:
     )
 
 
+ENOUGH = 5_000
+"""Tracks from which on a file's empty pages do not count more than what it holds."""
+
+
 def _file_bytes(results: Results) -> Finding | None:
     found = []
     for dataset in results.datasets():
         for size in results.sizes(dataset):
             footprint = results.footprint(Case(dataset, size, "sqlite"))
-            if footprint is not None and (dataset == GENERATED or size >= 1_000):
+            if footprint is not None and size >= ENOUGH:
                 found.append((footprint.file / footprint.columns, footprint))
     if not found:
         return None

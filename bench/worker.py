@@ -28,6 +28,8 @@ class Taken(NamedTuple):
     """Bytes that the process has grown by."""
     file: int
     """Bytes of its files."""
+    parts: dict[str, int]
+    """Bytes of each table and index, where the contender can tell."""
 
 
 def serve(connection: Connection, name: str, dataset: Dataset, directory: Path) -> None:
@@ -69,7 +71,9 @@ class _Worker:
         gc.collect()
         files = [path for path in self.directory.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
-        return Taken(max(resident_bytes() - self._empty, 0), size)
+        memory = max(resident_bytes() - self._empty, 0)
+        info = getattr(self.contender, "info", None)
+        return Taken(memory, size, dict(info().parts) if info else {})
 
     def answer(self, operation: str, question: Question) -> Any:
         """The answer to one question; None where there is no way."""
@@ -80,7 +84,9 @@ class _Worker:
 
     def time(self, operation: str, questions: list[Question]) -> list[float] | None:
         """The seconds that each question took; None where there is no way."""
-        method: Callable[..., Any] = getattr(self.contender, operation)
+        method: Callable[..., Any] | None = getattr(self.contender, operation, None)
+        if method is None:
+            return None
         clock = perf_counter_ns
         times = []
         try:
