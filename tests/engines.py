@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import missing_postgres, postgres_database
+
 __all__ = ["ENGINES", "EngineUnderTest", "fresh_url"]
 
 
@@ -56,6 +58,7 @@ ENGINES = [
     EngineUnderTest("zodb", url("zodb:{folder}/tracks.fs"), shared=False, missing=package("ZODB")),
     EngineUnderTest("sqlite-memory", url("sqlite:"), reopens=False, shared=False),
     EngineUnderTest("sqlite", url("sqlite:{folder}/tracks.db")),
+    EngineUnderTest("postgres", postgres_database, missing=missing_postgres),
 ]
 
 

