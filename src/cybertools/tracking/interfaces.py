@@ -150,8 +150,9 @@ class Storage(Mapping[str, Track]):
         :param key: an idempotency key. The same key again stores nothing, whatever comes with it,
             and returns the first id, also when that track was removed since.
         :raises InvalidRun: there is no such run.
-        :raises InvalidType, InvalidValue, InvalidData: an argument is not what it may be; nothing
-            is stored.
+        :raises InvalidType: an argument is of the wrong type. Nothing is stored.
+        :raises InvalidValue: an argument is out of what it may be. Nothing is stored.
+        :raises InvalidData: the data hold what JSON has no value for. Nothing is stored.
         """
         saved = self.save(taskId, runId, userName, data, replace, update, overwrite, timeStamp, key)
         return track_id(saved.number)
@@ -284,15 +285,17 @@ class Storage(Mapping[str, Track]):
     def query(self, **criteria: Any) -> list[Track]:
         """The tracks that meet all criteria, in order of id. ``None`` is no criterion.
 
-        :param taskId, runId, userName, timeStamp: one value or a list of values; so is any index
-            attribute of the track type. A text that ends in ``*`` is a prefix.
-        :param timeFrom, timeTo: a time stamp each; both ends are included, and a date as the end
-            is the whole day. ``timeFromTo=(from, to)`` is both in one.
-        :param limit: so many tracks at most.
-        :param after: a track id: only what comes after it, in the order asked for.
-        :param order: ``'id'``, ``'timeStamp'`` or ``'-timeStamp'`` (the newest first).
+        - ``taskId``, ``runId``, ``userName``, ``timeStamp``, and any index attribute of the track
+          type: one value or a list of values. A text that ends in ``*`` is a prefix.
+        - ``timeFrom``, ``timeTo``: a time stamp each. Both ends are included, and a date as the
+          end is the whole day. ``timeFromTo=(from, to)`` is both in one.
+        - ``limit``: so many tracks at most.
+        - ``after``: a track id; only what comes after it, in the order asked for.
+        - ``order``: ``'id'``, ``'timeStamp'`` or ``'-timeStamp'`` (the newest first).
+
         :raises UnknownCriterion: there is no such criterion; the message lists those that exist.
-        :raises InvalidType, InvalidValue: a value is not what it may be.
+        :raises InvalidType: a value is of the wrong type.
+        :raises InvalidValue: a value is out of what it may be.
         """
         parsed = self.parse(criteria)
         if parsed.is_empty:

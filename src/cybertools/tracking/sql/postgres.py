@@ -119,7 +119,7 @@ class PostgresDialect(Dialect):
     def attribute_value(self, value: Scalar) -> str:
         """See `Dialect.attribute_value`."""
         if isinstance(value, str):
-            return f"s{_stored(value)}"
+            return f"s{value.replace(_MARK, _MARK + '1')}"
         text = format(Decimal(repr(value)), "f")
         if "." in text:
             text = text.rstrip("0").rstrip(".")
