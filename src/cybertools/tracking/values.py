@@ -151,7 +151,7 @@ def parse_instant(value: object, name: str) -> float:
                 f"{name} must be ISO 8601 text like '2007-05-01T09:28:00Z', not {shown(value)}."
             ) from None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if not abs(value) < 1e18:  # NaN as well
+        if not abs(value) < 1e20:  # NaN as well; nanoseconds have a hint of their own
             raise InvalidValue(f"{name} must be a time in seconds since 1970, not {value}.")
         return round(value * 1_000_000) / 1_000_000
     raise InvalidType(
