@@ -71,7 +71,8 @@ def tracks_command(storage: str, *arguments: str) -> None:
     :raises RuntimeError: it ended with an error; the message is what it said.
     """
     command = [str(Path(sysconfig.get_path("scripts"), "tracks")), *arguments]
-    environment = os.environ | {"TRACKS_STORAGE": storage}
+    # With a salt of its own it makes none to keep among the user's settings.
+    environment = os.environ | {"TRACKS_STORAGE": storage, "TRACKS_SALT": "bench"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"tracks {' '.join(arguments)}: {done.stderr or done.stdout}")
