@@ -1,7 +1,6 @@
 """What all formats have in common: how the parts of a line become the parts of a track."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -11,6 +10,7 @@ import orjson
 from cybertools.tracking.errors import InvalidRun, InvalidType, InvalidValue, TrackingError
 from cybertools.tracking.track import METADATA
 from cybertools.tracking.transfer.sources import LINE_LIMIT
+from cybertools.tracking.transfer.times import text_time
 from cybertools.tracking.values import (
     TIME_LIMIT,
     check_text,
@@ -30,7 +30,6 @@ __all__ = [
     "drafted",
     "each_line",
     "parse_map",
-    "text_time",
 ]
 
 TARGETS = (*METADATA, "data", "key")
@@ -94,6 +93,8 @@ def parse_map(text: str) -> dict[str, str]:
             )
         if target in names:
             raise InvalidValue(f"There are two names for {target}: {names[target]} and {name}.")
+        if name in names.values():
+            raise InvalidValue(f"Only one of taskId, userName and so on can be {name}.")
         names[target] = name
     return names
 
@@ -156,21 +157,6 @@ def _time(value: object, at: float) -> float:
     if value is None or value == "":
         return at
     return parse_time_stamp(text_time(value) if isinstance(value, str) else value)
-
-
-_DATE = re.compile(r"(19|20|21|22)\d\d(0[1-9]|1[012])(0[1-9]|[12]\d|3[01])")
-_NUMBER = re.compile(r"-?\d+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
-
-
-def text_time(text: str) -> str | float:
-    """A time stamp given as text: seconds as a number, else the text as it is.
-
-    Digits are seconds since 1970, but for eight that make a date: ``20070501``.
-    """
-    text = text.strip()
-    if _NUMBER.fullmatch(text) and not _DATE.fullmatch(text):
-        return float(text)
-    return text
 
 
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)

@@ -6,7 +6,6 @@ import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -19,11 +18,21 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.track import METADATA, Track
 from cybertools.tracking.values import json_time
 
-__all__ = ["COLUMNS", "ExportFormat", "export_file", "export_lines"]
+__all__ = [
+    "COLUMNS",
+    "CSV_HEADER",
+    "WRITERS",
+    "ExportFormat",
+    "export_file",
+    "export_lines",
+    "write_file",
+]
 
 ExportFormat: TypeAlias = Literal["jsonl", "csv"]
 
 COLUMNS = ("id", *METADATA, "data")
+
+CSV_HEADER = f"{','.join(COLUMNS)}\n".encode()
 
 CHUNK = 1_000
 """Tracks that are written at a time."""
@@ -39,7 +48,7 @@ def export_lines(
 
     :returns: pieces, each with the number of its tracks. That of a header is 0.
     """
-    written = {"jsonl": _json_lines, "csv": _csv_rows}[format]
+    written = WRITERS[format]
     tracks = storage.iterTracks(**criteria)
 
     @lru_cache(maxsize=10_000)
@@ -48,7 +57,7 @@ def export_lines(
         return runId if run is None or run.label is None else run.label
 
     if format == "csv":
-        yield 0, f"{','.join(COLUMNS)}\n".encode()
+        yield 0, CSV_HEADER
     while chunk := list(islice(tracks, CHUNK)):
         yield len(chunk), written(chunk, run_of)
 
@@ -56,37 +65,47 @@ def export_lines(
 def export_file(
     storage: Storage, path: str, format: ExportFormat | None = None, **criteria: Any
 ) -> Iterator[int]:
-    """Write tracks to a file, with the number of those written after each piece.
+    """Write the tracks that meet the criteria to a file, as `write_file` does.
 
-    The file appears when it is complete, in the place of one that was there. A name in ``.gz`` or
-    ``.zst`` is compressed; ``.csv`` before that is CSV, anything else JSON lines.
+    :param format: by default that of the name: CSV where it ends in ``.csv`` (before ``.gz`` or
+        ``.zst``), else JSON lines.
+    """
+    target = Path(path)
+    plain = target.with_suffix("") if target.suffix.lower() in _PACKERS else target
+    known = format or ("csv" if plain.suffix.lower() == ".csv" else "jsonl")
+    return write_file(path, export_lines(storage, known, **criteria))
 
+
+def write_file(path: str, pieces: Iterable[tuple[int, bytes]]) -> Iterator[int]:
+    """Write pieces of text to a file, with the number of tracks written after each piece.
+
+    The file appears when it is complete, in the place of one that was there. It is compressed if
+    its name ends in ``.gz`` or ``.zst``.
+
+    :param pieces: each with the number of tracks in it.
     :raises InvalidValue: the path is that of a directory, or in one that is not there.
     """
     target = Path(path)
+    folder = target.absolute().parent
     if target.is_dir():
-        raise InvalidValue(f"{path} is a directory; tracks are exported to a file.")
-    if not target.absolute().parent.is_dir():
-        raise InvalidValue(f"There is no directory {target.absolute().parent}.")
-    packed = target.suffix.lower() in _PACKERS
-    plain = target.with_suffix("") if packed else target
-    known = format or ("csv" if plain.suffix.lower() == ".csv" else "jsonl")
-    pieces = export_lines(storage, known, **criteria)
+        raise InvalidValue(f"{path} is a directory; a file is written.")
+    if not folder.is_dir():
+        raise InvalidValue(f"There is no directory {folder}.")
+    suffix = target.suffix.lower()
     if target.exists() and not target.is_file():  # /dev/stdout, a named pipe
         with target.open("wb") as stream:
-            yield from _written(pieces, stream, target.suffix.lower())
+            yield from _written(pieces, stream, suffix)
         return
-    handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.absolute().parent)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=folder)
     try:
         with os.fdopen(handle, "wb") as stream:
-            yield from _written(pieces, stream, target.suffix.lower())
+            yield from _written(pieces, stream, suffix)
             stream.flush()
             os.fsync(stream.fileno())
         Path(name).chmod(_mode(target))
         Path(name).replace(target)
     except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
+        Path(name).unlink(missing_ok=True)
         raise
 
 
@@ -157,3 +176,10 @@ def _csv_rows(tracks: list[Track], run_of: Callable[[int], str | int]) -> bytes:
         run = run_of(track.runId)
         rows.writerow((track.id, track.taskId, run, track.userName, moment, track.json))
     return text.getvalue().encode()
+
+
+WRITERS: dict[ExportFormat, Callable[[list[Track], Callable[[int], str | int]], bytes]] = {
+    "jsonl": _json_lines,
+    "csv": _csv_rows,
+}
+"""The text of some tracks in each format; the second argument gives a run's name by its id."""

@@ -24,7 +24,7 @@ from cybertools.tracking.transfer.visitors import visitor_names
 from cybertools.tracking.transfer.writing import Counts, store
 from cybertools.tracking.values import check_text, now
 
-__all__ = ["FileReport", "Report", "import_files", "import_steps"]
+__all__ = ["FileReport", "Report", "import_files", "import_lines", "import_steps"]
 
 SEEN_AT_ONCE = 5_000
 """Tracks between two steps of the look through all of them that runs by inactivity need."""
@@ -132,6 +132,19 @@ def import_steps(
         if by_gap is not None:
             by_gap.close()
     yield report
+
+
+def import_lines(
+    storage: Storage, lines: Iterable[bytes], format: Format = "jsonl", origin: str = ""
+) -> Iterator[Counts]:
+    """Import lines that come from anywhere, with the counts so far after each step.
+
+    :param origin: see `import_steps`.
+    """
+    counts = Counts()
+    entries = FORMATS[format](lines, Reading(now(), visitor_names()))
+    for _ in store(storage, entries, counts, lambda *_: None, origin):
+        yield counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,23 +24,23 @@ def read_json_lines(lines: Iterable[bytes], reading: Reading) -> Iterator[Entry]
     What has no place of its own goes into ``data``: beside what is in ``data``, or as the whole of
     it. The ``id`` beside ``data`` is that of an exported track, which gets a new one.
     """
-    task, run, user, time, data, key = names = [reading.name_of(target) for target in TARGETS]
-    known = frozenset(names)
+    task, run, user, time, data, key = (reading.name_of(target) for target in TARGETS)
 
     def parse(line: bytes) -> Draft:
         item = decoded(line)
         if type(item) is not dict:
             raise InvalidType(f"The line must be a JSON object, not {_json_kind(item)}.")
-        get = item.get
-        content: Any
+        pop = item.pop
+        values = (pop(task, None), pop(run, None), pop(user, None), pop(time, None))
+        own_key = pop(key, None)
         if data in item:
-            content = item[data]
-            if not item.keys() <= known:
-                rest = {n: v for n, v in item.items() if n not in known and n != "id"}
-                content = merged(content, rest)
+            content = pop(data)
+            item.pop("id", None)
+            if item:
+                content = merged(content, item)
         else:
-            content = {n: v for n, v in item.items() if n not in known}
-        return drafted(get(task), get(run), get(user), get(time), content, line, reading, get(key))
+            content = item
+        return drafted(*values, content, line, reading, own_key)
 
     return each_line(lines, parse)
 
