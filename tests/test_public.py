@@ -91,7 +91,8 @@ def test_each_module_says_what_it_is_and_has(name: str) -> None:
     assert module.__doc__
     names = getattr(module, "__all__", None)
     if names is None:
-        assert not [name for name in vars(module) if not name.startswith("_")]
+        others = (v for name, v in vars(module).items() if not name.startswith("_"))
+        assert all(inspect.ismodule(value) for value in others)
     else:
         assert all(hasattr(module, each) for each in names)
         assert len({*names}) == len(names)
