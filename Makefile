@@ -23,10 +23,11 @@ endif
 test: $(VENV)/.test
 	$(BIN)/pytest -n auto
 
-lint: $(VENV)/.lint
+lint: $(VENV)/.lint $(VENV)/.docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python docs/make_reference.py --check
 
 check: lint test
 

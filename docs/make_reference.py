@@ -8,7 +8,7 @@ import click
 import griffe
 from griffe2md import ConfigDict, render_object_docs
 
-from cybertools.tracking.cli import app
+from cybertools.tracking.cli import cli
 
 PAGES = Path(__file__).parent / "reference"
 
@@ -68,7 +68,7 @@ def commands_page() -> str:
                 if found is not None and not found.hidden:
                     add(found, [*names, name])
 
-    add(app, ["tracks"])
+    add(cli, ["tracks"])
     return "".join(parts)
 
 
