@@ -142,6 +142,8 @@ def _print_report(report: Report, json: bool, interrupted: bool = False) -> None
     for file in report.files:
         if file.error:
             note(f"tracks: {file.error}")
+        elif not (file.read or interrupted):
+            note(f"tracks: {file.file} has no lines.")
     if json:
         print_rows([{**report.as_dict(), "interrupted": interrupted}], "json")
         return

@@ -59,25 +59,39 @@ def _read(lines: Iterable[bytes], reading: Reading, delimiter: str | None) -> It
     parse = _row_parser(columns, reading)
     while True:
         pull.begin()
-        made: Draft | str
+        row: list[str] = []
+        reason: str | None = None
         try:
-            row = next(rows, None)
-            if row is None:
-                return
-            if not any(cell.strip() for cell in row[:2]) and len(row) < 2:
+            row = next(rows)
+        except StopIteration:
+            return
+        except (csv.Error, _TooLong) as error:
+            reason = f"The row cannot be read: {error}."
+        if reason is None:
+            if len(row) < 2 and not "".join(row).strip():
                 continue
             if len(row) != len(columns):
-                raise InvalidValue(f"The row has {len(row)} cells, the header {len(columns)}.")
-            made = parse(row, b"\n".join(line for _, line in pull.taken))
-        except (csv.Error, _TooLong) as error:
-            made = f"The row cannot be read: {error}."
-        except TrackingError as error:
-            made = str(error)
+                reason = f"The row has {len(row)} cells, the header {len(columns)}."
         number, line = pull.taken[0]
-        if type(made) is str and len(pull.taken) > 1:
+        if reason is not None:
             # A quotation mark too many has perhaps made one row of several: the others are tried.
             pull.give_back(1)
-        yield number, line, made
+            yield number, line, reason
+        else:
+            text = b"\n".join(line for _, line in pull.taken)
+            yield number, text, _parsed(parse, row, text)
+
+
+def _parsed(parse: Callable[[list[str], bytes], Draft], row: list[str], text: bytes) -> Draft | str:
+    try:
+        return parse(row, text)
+    except TrackingError as error:
+        reason = str(error)
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        reason = f"The row is not UTF-8: byte {error.start + 1} is wrong."
+    return reason
 
 
 class _TooLong(ValueError):

@@ -12,6 +12,7 @@ from cybertools.tracking.track import METADATA
 from cybertools.tracking.transfer.sources import LINE_LIMIT
 from cybertools.tracking.transfer.times import text_time
 from cybertools.tracking.values import (
+    DATA_LIMIT,
     TIME_LIMIT,
     check_text,
     encode_data,
@@ -35,7 +36,9 @@ __all__ = [
 TARGETS = (*METADATA, "data", "key")
 """What a column or key of a file can be mapped to."""
 
-TOO_LONG = f"The line is longer than {LINE_LIMIT >> 20} MiB."
+TOO_LONG = (
+    f"The line is longer than {LINE_LIMIT >> 20} MiB; data have at most {DATA_LIMIT:,} bytes."
+)
 
 
 class Draft(NamedTuple):

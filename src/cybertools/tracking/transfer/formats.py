@@ -39,8 +39,8 @@ def format_of(source: Source) -> Format:
     first = lines[0].lstrip()
     if first.startswith(b"["):
         raise UnusableFormat(
-            f"{source.name} is one JSON list; JSON lines have an object each: jq -c '.[]'"
-            f" {source.name} | tracks import -"
+            f"{source.name} is one JSON list; JSON lines have an object each:"
+            " jq -c '.[]' FILE | tracks import -"
         )
     objects = [line for line in lines if line.lstrip().startswith(b"{")]
     if objects:
