@@ -54,12 +54,15 @@ def generated(directory: Path, sizes: Iterable[int]) -> list[Dataset]:
     return [Dataset(GENERATED, path, size) for size in sorted(sizes)]
 
 
-def real(directory: Path, source: Path) -> Dataset:
-    """The dataset of a file: JSON lines, plain or gzip, or whatever ``tracks import`` reads."""
+def real(directory: Path, source: Path, most: int) -> Dataset:
+    """The dataset of a file: JSON lines, plain or gzip, or whatever ``tracks import`` reads.
+
+    :param most: so many tracks at most, from its beginning.
+    """
     path = directory / f"{source.name}.lines"
     size = 0
     with path.open("w") as file:
-        for track in _tracks_of(directory, source):
+        for track in islice(_tracks_of(directory, source), most):
             file.write(json.dumps(track, separators=(",", ":")) + "\n")
             size += 1
     return Dataset(source.name, path, size)

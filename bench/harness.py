@@ -6,7 +6,7 @@ is worth more than one of two runs. Contenders of all sizes take part in the sam
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Worker:
 
     def stop(self) -> None:
         """Let it close its contender and end."""
-        if self._process.is_alive():
+        with suppress(BrokenPipeError):  # it has ended already
             self._connection.send(None)
         self._process.join()
 
