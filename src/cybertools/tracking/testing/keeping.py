@@ -247,6 +247,20 @@ class KeepingContract(BaseContract):
             atomic.saveUserTrack("b", 0, "u2", {})
         assert everything(atomic) == before
 
+    def test_both_transactions_fail(self, atomic: Storage) -> None:
+        before = everything(atomic)
+        with failing(atomic):
+            id = atomic.saveUserTrack("b", 0, "u1", {"n": 1})
+            with failing(atomic):
+                atomic.saveUserTrack("c", 0, "u2", {}, key="new")
+                atomic.updateTrack(id, {"n": 2})
+                atomic.removeTrack("0000001")
+                atomic.stopRun("b")
+            assert atomic[id].data == {"n": 1}
+            atomic.updateTrack(id, {"n": 3})
+        assert everything(atomic) == before
+        assert atomic.save("c", 0, "u2", {}, key="new").outcome == "stored"
+
     def test_a_call_that_fails_within_a_transaction(self, atomic: Storage) -> None:
         bad: list[Any] = [{"taskId": "c", "userName": "u", "data": {}}, 7]
         with atomic.transaction():
