@@ -48,6 +48,10 @@ WALK = 2_000
 Stored: TypeAlias = tuple[str, int, str, float, str]
 """taskId, runId, userName, timeStamp, data as JSON text."""
 
+Place: TypeAlias = tuple[int, float, float]
+"""Run id, timeStamp, number: of a track among those of a user in a task. There is a set of them, or
+the only one by itself: most users come to most tasks once."""
+
 Accept: TypeAlias = Callable[[Stored], bool]
 
 
@@ -70,6 +74,10 @@ class TrackingStorage(Persistent, Storage):  # type: ignore[misc]
 class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
     """Tracks by number, and an index for each question."""
 
+    _v_guard: AbstractContextManager[object]
+    _v_journal: list[tuple[Any, ...]] | None
+    _v_trees: Any
+
     def __init__(self, attributes: tuple[str, ...]) -> None:
         super().__init__()
         self.attributes = attributes
@@ -79,32 +87,30 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         self._current: Any = OOBTree()  # taskId: run id
         self._labelled: Any = OOBTree()  # (taskId, label): run id
         self._finished: Any = LLTreeSet()
+        self._mixed: Any = LLTreeSet()  # runs that may have tracks of other tasks than their own
         self._keys: Any = OOBTree()  # key: number, also of a removed track
         self._clear_indexes()
         self._attributes: Any = OOBTree({name: OOBTree() for name in attributes})
 
     def _clear_indexes(self) -> None:
+        self._forget_trees()
         # Trees within trees: a look-up touches few places in memory, also among a million tracks.
-        self._order: Any = OOBTree()  # taskId: userName: run id: (timeStamp, number)
+        self._order: Any = OOBTree()  # taskId: userName: a `Place`, or a set of them
         self._times: Any = OOTreeSet()  # (timeStamp, number)
         self._of_task: Any = OOBTree()  # taskId: numbers
         self._of_user: Any = OOBTree()  # userName: numbers
-        self._of_run: Any = LOBTree()  # run id: numbers
         self._run_times: Any = LOBTree()  # run id: (timeStamp, number)
 
     # One call at a time, all or nothing
 
     def _guard(self) -> AbstractContextManager[object]:
         """The lock of an engine in plain memory; in a ZODB each connection has its own copy."""
-        lock: Any = getattr(self, "_v_lock", None)
-        if lock is None:
+        guard: AbstractContextManager[object] | None = getattr(self, "_v_guard", None)
+        if guard is None:
             with _locks:
-                lock = getattr(self, "_v_lock", None)
-                if lock is None:
-                    lock = self._v_lock = threading.RLock()
-        if getattr(self, "_v_closed", False):
-            raise StorageClosed("The storage is closed.")
-        guard: AbstractContextManager[object] = lock
+                guard = getattr(self, "_v_guard", None)
+                if guard is None:
+                    guard = self._v_guard = threading.RLock()
         return guard
 
     @contextmanager
@@ -140,32 +146,79 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         moment = (time, number)
         self._tracks[number] = track
         self._times.insert(moment)
-        runs = _sub(_sub(self._order, task, OOBTree), user, LOBTree)
-        _sub(runs, run, OOTreeSet).insert(moment)
-        _sub(self._run_times, run, OOTreeSet).insert(moment)
-        _sub(self._of_task, task, LLTreeSet).insert(number)
-        _sub(self._of_user, user, LLTreeSet).insert(number)
-        _sub(self._of_run, run, LLTreeSet).insert(number)
+        users, of_task, of_user, run_times = self._trees_of(task, user, run)
+        place = (run, time, number)
+        places = users.get(user)
+        if places is None:
+            users[user] = place
+        elif type(places) is tuple:
+            users[user] = OOTreeSet((places, place))
+        else:
+            places.insert(place)
+        run_times.insert(moment)
+        of_task.insert(number)
+        of_user.insert(number)
         if self._attributes:
             self._put_attributes(number, json)
         if (journal := self._journal()) is not None:
             journal.append((self._drop, number))
 
+    def _trees_of(self, task: str, user: str, run: int) -> tuple[Any, Any, Any, Any]:
+        """The trees that a track of these is entered in, made where there are none."""
+        if self._p_jar is not None:
+            return (
+                _sub(self._order, task, OOBTree),
+                _sub(self._of_task, task, LLTreeSet),
+                _sub(self._of_user, user, LLTreeSet),
+                self._times_of_run(run, task),
+            )
+        # In plain memory a dictionary finds them sooner; in a ZODB an abort would belie it.
+        found: tuple[dict[Any, Any], ...] | None = getattr(self, "_v_trees", None)
+        if found is None:
+            found = self._v_trees = ({}, {}, {})
+        tasks, users, runs = found
+        try:
+            order, of_task = tasks[task]
+        except KeyError:
+            order, of_task = tasks[task] = (
+                _sub(self._order, task, OOBTree),
+                _sub(self._of_task, task, LLTreeSet),
+            )
+        try:
+            of_user = users[user]
+        except KeyError:
+            of_user = users[user] = _sub(self._of_user, user, LLTreeSet)
+        try:
+            run_times = runs[run, task]
+        except KeyError:
+            run_times = runs[run, task] = self._times_of_run(run, task)
+        return order, of_task, of_user, run_times
+
+    def _times_of_run(self, run: int, task: str) -> Any:
+        if self._runs[run][0] != task and run not in self._mixed:
+            self._mixed.insert(run)
+        return _sub(self._run_times, run, OOTreeSet)
+
+    def _forget_trees(self) -> None:
+        """Trees may have gone, or been made anew."""
+        self._v_trees = None
+
     def _drop(self, number: int) -> None:
+        self._forget_trees()
         track = self._tracks.pop(number)
         task, run, user, time, json = track
         moment = (time, number)
         self._times.remove(moment)
         users = self._order[task]
-        _discard(users[user], run, moment)
-        if not users[user]:
+        if type(users[user]) is tuple:
             del users[user]
+        else:
+            _discard(users, user, (run, time, number))
         if not users:
             del self._order[task]
         _discard(self._run_times, run, moment)
         _discard(self._of_task, task, number)
         _discard(self._of_user, user, number)
-        _discard(self._of_run, run, number)
         if self._attributes:
             self._drop_attributes(number, json)
         if (journal := self._journal()) is not None:
@@ -203,8 +256,11 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
     def save(self, record: Record) -> Saved:
         """See `Engine.save`."""
         with self._guard():
-            spent = self._spent(record.key)
-            return spent or self._insert(record, self._run_for(record))
+            if record.key is not None:
+                spent = self._spent(record.key)
+                if spent is not None:
+                    return spent
+            return self._insert(record, self._run_for(record))
 
     def save_over(self, record: Record, change: Change, timed: bool) -> Saved:
         """See `Engine.save_over`."""
@@ -267,11 +323,13 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
                 journal.append((self._keys.pop, key))
 
     def _insert(self, record: Record, runId: int) -> Saved:
-        number = max(self._tracks.maxKey() if self._tracks else 0, self._retired) + 1
+        tracks = self._tracks
+        number: int = max(tracks.maxKey() if tracks else 0, self._retired) + 1
+        task, _, user, time, json, key = record
         # Interned: the thousand tracks of a task share one text.
-        task, user = intern(record.taskId), intern(record.userName)
-        self._put(number, (task, runId, user, record.timeStamp, record.json))
-        self._spend(record.key, number)
+        self._put(number, (intern(task), runId, intern(user), time, json))
+        if key is not None:
+            self._spend(key, number)
         return Saved(number, "stored")
 
     # Reading
@@ -284,14 +342,20 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             return self._row(number) if number else None
 
     def _last(self, taskId: str, runId: int, userName: str) -> int:
-        times = self._times_of(taskId, runId, userName)
-        return int(times.maxKey()[1]) if times else 0
-
-    def _times_of(self, taskId: str, runId: int, userName: str) -> Any:
-        """(timeStamp, number) of a user's tracks in a task and run."""
         users = self._order.get(taskId)
-        runs = None if users is None else users.get(userName)
-        return None if runs is None else runs.get(runId)
+        places = None if users is None else users.get(userName)
+        if places is None:
+            return 0
+        try:
+            last = places if type(places) is tuple else places.maxKey((runId, _INFINITY))
+        except ValueError:
+            return 0
+        return int(last[2]) if last[0] == runId else 0
+
+    def _places(self, taskId: str, userName: str) -> Any:
+        """Of a user's tracks in a task, as a set."""
+        places = self._order.get(taskId, {}).get(userName, ())
+        return OOTreeSet((places,)) if places and type(places) is tuple else places
 
     def select(self, criteria: Criteria) -> list[Row]:
         """See `Engine.select`."""
@@ -316,6 +380,8 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
                 return len(self._tracks)
             if len(criteria.matches) == 1 and criteria == Criteria(criteria.matches):
                 (match,) = criteria.matches
+                if match.name == "runId":
+                    return sum(len(self._run_times.get(run, ())) for run in match.values)
                 if match.name in _RANKS or match.name in self._attributes:
                     return sum(len(numbers) for numbers in self._sets(match))
             return sum(1 for _ in self._page(criteria))
@@ -358,6 +424,13 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
 
     def _by_id(self, criteria: Criteria) -> Iterator[int]:
         start = (criteria.after or 0) + 1
+        run = _single(criteria, "runId")
+        if run in self._run_times and criteria.limit is not None:
+            # A run is ordinarily most of its task, or short.
+            walk = self._tracks if run in self._mixed else self._of_task[self._runs[run][0]]
+            found = self._page_among(walk.keys(start), criteria)
+            if found is not None:
+                return found
         candidates, covered = self._candidates(criteria, start)
         if candidates is not None:
             return self._accepted(candidates, criteria, covered)
@@ -379,11 +452,11 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             position = (track[3], criteria.after)
         task, user, run = (_single(criteria, name) for name in ("taskId", "userName", "runId"))
         if run is not None:
-            whole = task is not None and user is not None
-            times = self._times_of(task, run, user) if whole else self._run_times.get(run)
-            covered = ("runId", "taskId", "userName")[: 3 if whole else 1]
-            walk = self._along(times, criteria, position) if times else iter(())
-            return self._accepted(walk, criteria, covered)
+            if task is not None and user is not None:
+                walk = self._along(self._places(task, user), criteria, position, (run,))
+                return self._accepted(walk, criteria, ("runId", "taskId", "userName"))
+            walk = self._along(self._run_times.get(run, ()), criteria, position)
+            return self._accepted(walk, criteria, ("runId",))
         walk = self._along(self._times, criteria, position)
         if not criteria.matches:
             return self._accepted(walk, criteria)
@@ -404,7 +477,9 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         found = [*self._accepted(islice(walk, WALK), criteria)][: criteria.limit]
         return iter(found) if len(found) == criteria.limit else None
 
-    def _along(self, times: Any, criteria: Criteria, position: Any) -> Iterator[int]:
+    def _along(
+        self, times: Any, criteria: Criteria, position: Any, prefix: tuple[int, ...] = ()
+    ) -> Iterator[int]:
         """The numbers in an index by time, from a position on, within the criteria's times."""
         backwards = criteria.order == "-timeStamp"
         first = (-1.0 if criteria.time_from is None else criteria.time_from, 0)
@@ -413,21 +488,21 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             last = min(last, (position[0], position[1] - 1))
         elif position is not None:
             first = max(first, (position[0], position[1] + 1))
-        if first > last:
+        if first > last or not times:
             return
         if not backwards:
-            for _, number in times.keys(first, last):
+            for *_, number in times.keys((*prefix, *first), (*prefix, *last)):
                 yield number
             return
         while True:  # B-trees have no way back but this one
             try:
-                moment = times.maxKey(last)
+                *before, time, number = times.maxKey((*prefix, *last))
             except ValueError:
                 return
-            if moment < first:
+            if (tuple(before), (time, number)) < (prefix, first):
                 return
-            yield moment[1]
-            last = (moment[0], moment[1] - 1)
+            yield number
+            last = (time, number - 1)
 
     def _candidates(
         self, criteria: Criteria, start: int
@@ -438,14 +513,18 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         """
         task, user = _single(criteria, "taskId"), _single(criteria, "userName")
         if task is not None and user is not None:
-            runs = self._order.get(task, {}).get(user, {})
-            numbers = (number for times in runs.values() for _, number in times)
+            numbers = (number for _, _, number in self._places(task, user))
             return iter(sorted(n for n in numbers if n >= start)), ("taskId", "userName")
         times = criteria.match("timeStamp")
         if times is not None:
             found = (self._times.keys((value, 0), (value, _INFINITY)) for value in times.values)
             numbers = (number for moments in found for _, number in moments)
             return iter(sorted(n for n in numbers if n >= start)), ("timeStamp",)
+        runs = criteria.match("runId")
+        if runs is not None:
+            found = (self._run_times.get(run, ()) for run in runs.values)
+            numbers = (number for moments in found for _, number in moments)
+            return iter(sorted(n for n in numbers if n >= start)), ("runId",)
         usable = [m for m in criteria.matches if m.name in _RANKS or m.name in self._attributes]
         if not usable:
             return None, ()
@@ -454,7 +533,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
 
     def _sets(self, match: Match) -> list[Any]:
         """The sets of numbers for a criterion: no number is in two of them."""
-        columns = {"taskId": self._of_task, "userName": self._of_user, "runId": self._of_run}
+        columns = {"taskId": self._of_task, "userName": self._of_user}
         is_attribute = match.name not in columns
         index: Any = self._attributes[match.name] if is_attribute else columns[match.name]
         found: dict[Any, Any] = {}
@@ -647,18 +726,17 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         count = len(self._tracks)
         if len(self._times) != count:
             yield f"_times has {len(self._times):,} entries for {count:,} tracks."
-        for name in ("_of_task", "_of_user", "_of_run", "_run_times"):
+        for name in ("_of_task", "_of_user", "_run_times"):
             entries = sum(len(numbers) for numbers in trees[name].values())
             if entries != count:
                 yield f"{name} has {entries:,} entries for {count:,} tracks."
         for number, (task, run, user, time, _) in self._tracks.items():
             there = (
                 (time, number) in self._times
-                and (time, number) in (self._times_of(task, run, user) or ())
+                and (run, time, number) in self._places(task, user)
                 and (time, number) in self._run_times.get(run, ())
                 and number in self._of_task.get(task, ())
                 and number in self._of_user.get(user, ())
-                and number in self._of_run.get(run, ())
             )
             if not there:
                 yield f"The track {track_id(number)} is missing in an index."
@@ -667,12 +745,22 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
 
     def close(self) -> None:
         """See `Engine.close`."""
-        self._v_closed = True
+        self._v_guard = _Closed()
+
+
+class _Closed:
+    """What guards an engine that is closed."""
+
+    def __enter__(self) -> None:
+        raise StorageClosed("The storage is closed.")
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing was entered."""
 
 
 _locks = threading.Lock()
 _INFINITY = float("inf")
-_RANKS = {"runId": 0, "userName": 0, "taskId": 2}
+_RANKS = {"userName": 0, "taskId": 2}
 """Which index to take first; those of attributes are in between."""
 
 

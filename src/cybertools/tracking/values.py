@@ -229,10 +229,14 @@ def encode_data(data: object) -> str:
 def decode_data(text: str) -> dict[str, Any]:
     """The mapping that was stored as ``text``.
 
-    With the standard library's decoder: orjson makes a float of an integer beyond 64 bits.
+    With the standard library's decoder: orjson makes a float of an integer beyond 64 bits. And
+    with its core: what is stored has no white space around it that `json.loads` would look for.
     """
-    data: dict[str, Any] = json.loads(text)
+    data: dict[str, Any] = _raw_decode(text)[0]
     return data
+
+
+_raw_decode = json.JSONDecoder().raw_decode
 
 
 def merge_data(text: str, new: str) -> str:

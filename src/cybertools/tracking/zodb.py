@@ -61,7 +61,7 @@ def _opened(path: Path) -> DB:
     except LockError as error:
         raise StorageUnavailable(f"{path} is in use by another process.") from error
     except (CorruptedError, POSError, EOFError) as error:
-        raise SchemaError(f"{path} is not a ZODB file, or it is damaged: {error}.") from error
+        raise SchemaError(f"{path} is not a ZODB file, or it is damaged.") from error
     except OSError as error:
         raise StorageError(f"{path} cannot be opened: {error.strerror}.") from error
 
