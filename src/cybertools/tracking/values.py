@@ -68,7 +68,10 @@ def check_text(value: object, name: str) -> str:
     :raises InvalidType: it is no text.
     :raises InvalidValue: it is empty, too long, or holds NUL or a lone surrogate.
     """
-    if not isinstance(value, str):
+    if type(value) is str and value.isascii() and "\0" not in value:  # most are
+        if 0 < len(value) <= TEXT_LIMIT:
+            return value
+    elif not isinstance(value, str):
         raise InvalidType(f"{name} must be text, not {kind_of(value)}.")
     if not value:
         raise InvalidValue(f"{name} must not be empty.")
