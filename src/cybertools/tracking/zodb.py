@@ -13,6 +13,7 @@ from BTrees.OOBTree import OOBTree
 from zc.lockfile import LockError
 from ZODB.DB import DB
 from ZODB.FileStorage import FileStorage
+from ZODB.FileStorage.FileStorage import packed_version
 from ZODB.FileStorage.format import CorruptedError
 from ZODB.POSException import POSError
 
@@ -57,6 +58,7 @@ def _opened(path: Path) -> DB:
     if not path.parent.is_dir():
         raise StorageError(f"There is no directory {path.parent}.")
     try:
+        _check_kind(path)
         return DB(FileStorage(str(path)), cache_size=CACHE_OBJECTS)
     except LockError as error:
         raise StorageUnavailable(f"{path} is in use by another process.") from error
@@ -64,6 +66,14 @@ def _opened(path: Path) -> DB:
         raise SchemaError(f"{path} is not a ZODB file, or it is damaged.") from error
     except OSError as error:
         raise StorageError(f"{path} cannot be opened: {error.strerror}.") from error
+
+
+def _check_kind(path: Path) -> None:
+    # FileStorage would find out only after it has put files of its own beside it, left open.
+    if path.exists():
+        with path.open("rb") as file:
+            if file.read(len(packed_version)) not in (b"", packed_version):
+                raise CorruptedError(path)
 
 
 def _call(name: str, writes: bool = False) -> Any:
