@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.servers import missing_postgres, postgres_database
 
-__all__ = ["ENGINES", "EngineUnderTest", "fresh_url"]
+__all__ = ["ENGINES", "EngineUnderTest", "fresh_url", "give_up"]
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,17 @@ ENGINES = [
 ]
 
 
+def give_up(subject: object, missing: str) -> NoReturn:
+    """End a test whose subject needs what is missing: skipped, but failed where ``CI`` is set."""
+    end = pytest.fail if os.environ.get("CI") else pytest.skip
+    end(f"{subject} is not tested: {missing} is missing")
+
+
 @contextmanager
 def fresh_url(engine: EngineUnderTest, folder: Path) -> Iterator[str]:
-    """The URL of an empty database of that engine; the test is skipped where it is missing."""
+    """The URL of an empty database of that engine."""
     missing = engine.missing()
     if missing:
-        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
-        give_up(f"{engine} is not tested: {missing} is missing")
+        give_up(engine, missing)
     with engine.fresh(folder) as url:
         yield url

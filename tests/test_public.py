@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import cybertools.tracking as package
+from tests.engines import give_up
 
 PACKAGE = package.__name__
 FOLDER = Path(package.__file__).parent
@@ -45,6 +46,14 @@ def imports_of(module: str) -> Iterator[str]:
                     yield name if name in MODULES else PACKAGE
             elif node.module is not None and node.module.startswith(f"{PACKAGE}."):
                 yield node.module
+
+
+def imported(name: str) -> ModuleType:
+    """The module of that name, which may need a package that is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        give_up(name, f"the package {error.name}")
 
 
 def names_of(module: ModuleType) -> Iterator[tuple[str, Any]]:
@@ -87,7 +96,7 @@ def test_the_namespace_is_open() -> None:
 
 @pytest.mark.parametrize("name", IMPORTABLE)
 def test_each_module_says_what_it_is_and_has(name: str) -> None:
-    module = importlib.import_module(name)
+    module = imported(name)
     assert module.__doc__
     names = getattr(module, "__all__", None)
     if names is None:
@@ -100,7 +109,7 @@ def test_each_module_says_what_it_is_and_has(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in IMPORTABLE if room(name) != "testing"])
 def test_each_public_name_says_what_it_is(name: str) -> None:
-    module = importlib.import_module(name)
+    module = imported(name)
     silent = [each for each, value in names_of(module) if not inspect.getdoc(value)]
     assert silent == []
 
