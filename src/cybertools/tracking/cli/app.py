@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -75,6 +75,13 @@ class _Commands(Group):
         command: click.Command = getattr(import_module(f"{__package__}.{module}"), name)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. It is no failure if who reads its output has seen enough."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            return _unread()
+
 
 @click.group(cls=_Commands, help=HELP, examples=EXAMPLES)
 @click.option(
@@ -113,9 +120,7 @@ def _status(arguments: Sequence[str] | None, prog_name: str) -> int:
         sys.stdout.flush()
         return int(status)
     except BrokenPipeError:
-        # Who reads our output has seen enough. What is still in the buffer goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        return _unread()
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         return USAGE
@@ -133,6 +138,12 @@ def _status(arguments: Sequence[str] | None, prog_name: str) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _failed(f"{where}{error.strerror or error}.", FAILED)
+
+
+def _unread() -> int:
+    """The output is not read any more: what is still in the buffer goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OK
 
 
 def _failed(message: str, status: int) -> int:

@@ -1,7 +1,6 @@
 """What commands print: tables for people, JSON lines and CSV for programs."""
 
-import csv
-import io
+import json
 import os
 import sys
 import time
@@ -18,6 +17,7 @@ from cybertools.tracking.track import Track
 __all__ = [
     "Output",
     "ago",
+    "coloured",
     "note",
     "output_option",
     "print_card",
@@ -86,7 +86,7 @@ def print_rows(
 
 def print_tracks(storage: Storage, criteria: Mapping[str, Any], output: Output | None) -> int:
     """Print the tracks that meet the criteria, in constant memory; their number."""
-    from cybertools.tracking.transfer.exporting import COLUMNS, CSV_HEADER, WRITERS
+    from cybertools.tracking.transfer.exporting import COLUMNS, WRITERS, csv_row
 
     count = 0
     tracks = storage.iterTracks(**criteria)
@@ -101,7 +101,7 @@ def print_tracks(storage: Storage, criteria: Mapping[str, Any], output: Output |
         _print_table(rows(), COLUMNS)
         return count
     if output == "csv":
-        _write(CSV_HEADER)
+        _write(csv_row(*COLUMNS).encode())
     write = WRITERS["csv" if output == "csv" else "jsonl"]
     while chunk := list(islice(tracks, PAGE)):
         _write(write(chunk, lambda runId: runId))
@@ -149,20 +149,21 @@ def _write(text: bytes) -> None:
 
 
 def _json(value: Mapping[str, Any] | bool) -> bytes:
-    return orjson.dumps(value)
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _print_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    from cybertools.tracking.transfer.exporting import csv_row
+
+    sys.stdout.write(csv_row(*columns))
     for row in rows:
         values = (row[name] for name in columns)
-        writer.writerow([_json(v).decode() if isinstance(v, dict | bool) else v for v in values])
-        _write(text.getvalue().encode())
-        text.seek(0)
-        text.truncate()
-    _write(text.getvalue().encode())
+        sys.stdout.write(
+            csv_row(*(_json(v).decode() if isinstance(v, dict | bool) else v for v in values))
+        )
 
 
 def _track_cells(track: Track) -> list[str]:
@@ -200,8 +201,12 @@ def _printable(text: str) -> str:
 
 
 def _bold(text: str) -> str:
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    return click.style(text, bold=True) if coloured else text
+    return click.style(text, bold=True) if sys.stdout.isatty() and coloured() else text
+
+
+def coloured() -> bool:
+    """Whether a terminal may be given colours: https://no-color.org."""
+    return not os.environ.get("NO_COLOR")
 
 
 def _print_table(rows: Iterator[list[str]], columns: Sequence[str]) -> None:
@@ -234,7 +239,7 @@ def _print_on_terminal(
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, color_system="auto" if coloured() else None)
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=header, header_style="bold")
     narrow = [min(width, WIDEST) for width in widths[:-1]]
     left = max(12, console.width - sum(narrow) - 2 * len(columns))

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
+from cybertools.tracking.cli.output import coloured
+
 __all__ = ["Tell", "progress"]
 
 Tell: TypeAlias = Callable[[int, int | None, int], None]
@@ -27,7 +29,8 @@ def progress(what: str) -> Iterator[Tell]:
         TextColumn("{task.fields[lines]:,} at {task.fields[rate]:,.0f}/s"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True, color_system="auto" if coloured() else None)
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=None, lines=0, rate=0.0)
 
         def tell(done: int, whole: int | None, lines: int) -> None:

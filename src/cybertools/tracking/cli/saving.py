@@ -67,11 +67,8 @@ def save(
     true, [1, 2]), else text; a single - is a JSON object on standard input.
     """
     left = list(parts)
-    for name, given in (("TASK", task), ("USER", user)):
-        if given is None and not left:
-            raise click.UsageError(f"Missing {name}.")
-    taskId = left.pop(0) if task is None else task
-    userName = left.pop(0) if user is None else user
+    taskId = _taken(task, left, "TASK")
+    userName = _taken(user, left, "USER")
     content = _data([*left, *([data] if data is not None else [])])
     if run_label is not None and run:
         raise click.UsageError("--run and --run-label cannot both be given.")
@@ -90,6 +87,15 @@ def save(
         )
     id = track_id(saved.number)
     print_line(id, output, {"id": id, "outcome": saved.outcome})
+
+
+def _taken(given: str | None, left: list[str], name: str) -> str:
+    """What an option gives or, if it is not there, the first of the arguments that are left."""
+    if given is not None:
+        return given
+    if not left:
+        raise click.UsageError(f"Missing {name}.")
+    return left.pop(0)
 
 
 def _data(parts: list[str]) -> dict[str, Any]:

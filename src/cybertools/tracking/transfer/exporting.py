@@ -1,8 +1,7 @@
 """Export: a storage's tracks as JSON lines or CSV, in constant memory, for any import to take."""
 
-import csv
-import io
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +19,6 @@ from cybertools.tracking.values import json_time
 
 __all__ = [
     "COLUMNS",
-    "CSV_HEADER",
     "WRITERS",
     "ExportFormat",
     "export_file",
@@ -31,8 +29,6 @@ __all__ = [
 ExportFormat: TypeAlias = Literal["jsonl", "csv"]
 
 COLUMNS = ("id", *METADATA, "data")
-
-CSV_HEADER = f"{','.join(COLUMNS)}\n".encode()
 
 CHUNK = 1_000
 """Tracks that are written at a time."""
@@ -57,7 +53,7 @@ def export_lines(
         return runId if run is None or run.label is None else run.label
 
     if format == "csv":
-        yield 0, CSV_HEADER
+        yield 0, csv_row(*COLUMNS).encode()
     while chunk := list(islice(tracks, CHUNK)):
         yield len(chunk), written(chunk, run_of)
 
@@ -169,13 +165,27 @@ def _json_lines(tracks: list[Track], run_of: Callable[[int], str | int]) -> byte
 
 
 def _csv_rows(tracks: list[Track], run_of: Callable[[int], str | int]) -> bytes:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    for track in tracks:
-        moment = json_time(track.timeStamp)
-        run = run_of(track.runId)
-        rows.writerow((track.id, track.taskId, run, track.userName, moment, track.json))
-    return text.getvalue().encode()
+    return "".join(
+        csv_row(t.id, t.taskId, run_of(t.runId), t.userName, json_time(t.timeStamp), t.json)
+        for t in tracks
+    ).encode()
+
+
+def csv_row(*values: object) -> str:
+    """A row of CSV. None is an empty cell."""
+    return ",".join("" if value is None else _csv_cell(str(value)) for value in values) + "\n"
+
+
+_SPECIAL = re.compile('[,"\r\n]')
+
+
+def _csv_cell(text: str) -> str:
+    # Not the standard library's writer: before Python 3.13 it leaves a lone carriage return
+    # unquoted, where each reader sees the end of the row.
+    if not _SPECIAL.search(text):
+        return text
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"'
 
 
 WRITERS: dict[ExportFormat, Callable[[list[Track], Callable[[int], str | int]], bytes]] = {

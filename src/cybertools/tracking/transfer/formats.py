@@ -10,7 +10,7 @@ from cybertools.tracking.transfer.edx import is_edx_line, read_edx_log
 from cybertools.tracking.transfer.jsonlines import read_json_lines
 from cybertools.tracking.transfer.sources import Source
 
-__all__ = ["FORMATS", "MAPPED", "Format", "format_of"]
+__all__ = ["ANONYMOUS", "FORMATS", "MAPPED", "Format", "format_of"]
 
 Format: TypeAlias = Literal["jsonl", "csv", "tsv", "access", "edx"]
 
@@ -24,6 +24,9 @@ FORMATS: dict[Format, Callable[[Iterable[bytes], Reading], Iterator[Entry]]] = {
 
 MAPPED: tuple[Format, ...] = ("jsonl", "csv", "tsv")
 """Those whose names can be mapped."""
+
+ANONYMOUS: tuple[Format, ...] = ("access", "edx")
+"""Those with users who are only known by their addresses."""
 
 _LOOKED_AT = 50
 

@@ -6,7 +6,7 @@ import again, after whatever ended the first one, stores what is missing and not
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -16,8 +16,9 @@ from typing import Any
 from cybertools.tracking.errors import InvalidValue
 from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.transfer.drafts import Draft, Entry, Reading
-from cybertools.tracking.transfer.formats import FORMATS, MAPPED, Format, format_of
+from cybertools.tracking.transfer.formats import ANONYMOUS, FORMATS, MAPPED, Format, format_of
 from cybertools.tracking.transfer.gaps import GapRuns
+from cybertools.tracking.transfer.jsonlines import read_json_lines
 from cybertools.tracking.transfer.rejects import Rejects
 from cybertools.tracking.transfer.sources import Feed, Source, open_source
 from cybertools.tracking.transfer.visitors import visitor_names
@@ -109,18 +110,28 @@ def import_steps(
     """
     if origin:
         check_text(origin, "source")
-    reading = Reading(now(), visitor_names(salt), {} if names is None else names)
-    jobs = _jobs(files, format, reading, again=gap is not None, rejects=rejects)
+    jobs = _jobs(files, format, again=gap is not None, rejects=rejects)
+    for job in jobs:
+        if names and job.format not in MAPPED:
+            raise InvalidValue(
+                f"{job.source.name} is of format {job.format}, whose names are known;"
+                f" a mapping is for {', '.join(MAPPED)}."
+            )
+    reading = Reading(now(), _visitor(jobs, salt), {} if names is None else names)
+    for job in jobs:  # a header that is none is found before anything is stored
+        next(job.entries(job.source.head.split(b"\n"), reading), None)
     report = Report([job.report for job in jobs], size=_size(jobs, passes=1 if gap is None else 2))
     runs = len(storage.runs)
     by_gap = None if gap is None else GapRuns(gap)
     try:
         if by_gap is not None:
-            yield from _see_all(jobs, by_gap, report)
+            yield from _see_all(jobs, reading, by_gap, report)
         for job in jobs:
             feed = Feed(job.source)
             start = report.done
-            for _ in store(storage, job.entries(feed, by_gap), job.report, job.reject, origin):
+            for _ in store(
+                storage, job.entries(feed, reading, by_gap), job.report, job.reject, origin
+            ):
                 report.done = start + feed.position
                 report.runs = len(storage.runs) - runs
                 job.rejects.flush()
@@ -129,20 +140,19 @@ def import_steps(
     finally:
         for job in jobs:
             job.rejects.close()
+            job.source.close()
         if by_gap is not None:
             by_gap.close()
     yield report
 
 
-def import_lines(
-    storage: Storage, lines: Iterable[bytes], format: Format = "jsonl", origin: str = ""
-) -> Iterator[Counts]:
-    """Import lines that come from anywhere, with the counts so far after each step.
+def import_lines(storage: Storage, lines: Iterable[bytes], origin: str = "") -> Iterator[Counts]:
+    """Import JSON lines that come from anywhere, with the counts so far after each step.
 
     :param origin: see `import_steps`.
     """
     counts = Counts()
-    entries = FORMATS[format](lines, Reading(now(), visitor_names()))
+    entries = read_json_lines(lines, Reading(now(), _nobody))
     for _ in store(storage, entries, counts, lambda *_: None, origin):
         yield counts
 
@@ -153,13 +163,14 @@ class _Job:
 
     source: Source
     format: Format
-    reading: Reading
     rejects: Rejects
     report: FileReport
 
-    def entries(self, lines: Iterable[bytes], by_gap: GapRuns | None = None) -> Iterator[Entry]:
+    def entries(
+        self, lines: Iterable[bytes], reading: Reading, by_gap: GapRuns | None = None
+    ) -> Iterator[Entry]:
         """What its lines hold."""
-        entries = FORMATS[self.format](lines, self.reading)
+        entries = FORMATS[self.format](lines, reading)
         return entries if by_gap is None else map(partial(_relabelled, by_gap), entries)
 
     def reject(self, number: int, reason: str, line: bytes) -> None:
@@ -179,7 +190,7 @@ class _Job:
 
 
 def _jobs(
-    files: Iterable[str], format: Format | None, reading: Reading, again: bool, rejects: str | None
+    files: Iterable[str], format: Format | None, again: bool, rejects: str | None
 ) -> list[_Job]:
     """The files, each found to be there, readable, and of a format."""
     jobs: list[_Job] = []
@@ -187,19 +198,22 @@ def _jobs(
     for name in files:
         source = open_source(name, again)
         known = format or format_of(source)
-        if reading.names and known not in MAPPED:
-            raise InvalidValue(
-                f"{source.name} is of format {known}, whose names are known;"
-                f" a mapping is for {', '.join(MAPPED)}."
-            )
         stem = "stdin" if name == "-" else Path(name).name
         path = rejects or f"{stem}.rejects.jsonl"
         if path not in opened:
             opened[path] = Rejects(Path(path))
-        job = _Job(source, known, reading, opened[path], FileReport(file=name, format=known))
-        next(job.entries(source.head.split(b"\n")), None)  # a header that is none is found here
-        jobs.append(job)
+        report = FileReport(file=name, format=known)
+        jobs.append(_Job(source, known, opened[path], report))
     return jobs
+
+
+def _visitor(jobs: list[_Job], salt: str | None) -> Callable[[str, str], str]:
+    """Names for users without a name. A salt is only looked for where it is needed."""
+    return visitor_names(salt) if any(job.format in ANONYMOUS for job in jobs) else _nobody
+
+
+def _nobody(_address: str, _agent: str) -> str:
+    raise InvalidValue("The format has names of users.")
 
 
 def _size(jobs: list[_Job], passes: int) -> int | None:
@@ -207,11 +221,13 @@ def _size(jobs: list[_Job], passes: int) -> int | None:
     return None if None in sizes else passes * sum(size or 0 for size in sizes)
 
 
-def _see_all(jobs: list[_Job], by_gap: GapRuns, report: Report) -> Iterator[Report]:
+def _see_all(
+    jobs: list[_Job], reading: Reading, by_gap: GapRuns, report: Report
+) -> Iterator[Report]:
     for job in jobs:
         feed = Feed(job.source)
         start = report.done
-        drafts = (made for _, _, made in job.entries(feed) if isinstance(made, Draft))
+        drafts = (made for _, _, made in job.entries(feed, reading) if isinstance(made, Draft))
         while chunk := list(islice(drafts, SEEN_AT_ONCE)):
             by_gap.see(chunk)
             report.done = start + feed.position

@@ -57,6 +57,8 @@ class Source:
     """The beginning of its text."""
     chunks: Callable[[], Iterator[bytes]]
     """What is stored, from the beginning."""
+    close: Callable[[], object] = bool
+    """Gives back what it holds open."""
 
 
 def open_source(name: str, again: bool = False) -> Source:
@@ -93,16 +95,16 @@ def _from_stream(name: str, stream: BinaryIO, again: bool) -> Source:
     first = stream.read(_HEAD)
     head = _head(name, first)
     if not again:
-        return Source(name, None, head, lambda: chain((first,), _read(stream)))
+        return Source(name, None, head, lambda: chain((first,), _read(stream)), stream.close)
     kept = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the source)
-    for chunk in chain((first,), _read(stream)):
-        kept.write(chunk)
+    with stream:
+        kept.writelines(chain((first,), _read(stream)))
 
     def chunks() -> Iterator[bytes]:
         kept.seek(0)
         yield from _read(kept)
 
-    return Source(name, None, head, chunks)
+    return Source(name, None, head, chunks, kept.close)
 
 
 def _read(stream: BinaryIO) -> Iterator[bytes]:

@@ -21,15 +21,16 @@ def visitor_names(salt: str | None = None) -> Callable[[str, str], str]:
     Without the salt nobody can tell the address that a name was made of, not even by trying all
     of them.
 
-    :param salt: a secret text. Without it, it is that of `salt_file`, made when it is first needed.
+    :param salt: a secret text. Without it, it is that of `salt_file`, made if it is not there.
+    :raises InvalidValue: the salt is empty, or that file can be neither read nor made.
     """
-    key = None if salt is None else _key(salt)
+    text = _kept_salt() if salt is None else salt
+    if not text:
+        raise InvalidValue("The salt must not be empty.")
+    key = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=32).digest()
 
     @lru_cache(maxsize=10_000)
     def visitor(address: str, agent: str) -> str:
-        nonlocal key
-        if key is None:
-            key = _key(_kept_salt())
         seen = f"{address}\0{agent}".encode("utf-8", "backslashreplace")
         digest = blake2b(seen, key=key, digest_size=10).digest()
         return f"visitor-{b32encode(digest).decode().lower()}"
@@ -41,12 +42,6 @@ def salt_file() -> Path:
     """Where the salt of this user on this machine is kept."""
     base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(base, "cybertools-tracking", "salt")
-
-
-def _key(salt: str) -> bytes:
-    if not salt:
-        raise InvalidValue("The salt must not be empty.")
-    return blake2b(salt.encode("utf-8", "surrogateescape"), digest_size=32).digest()
 
 
 def _kept_salt() -> str:
