@@ -13,6 +13,7 @@ pytest.register_assert_rewrite("cybertools.tracking.testing")
 
 from cybertools.tracking.testing import Opener  # noqa: E402
 from tests.engines import ENGINES, EngineUnderTest, fresh_url  # noqa: E402
+from tests.servers import stop_servers  # noqa: E402
 
 settings.register_profile("dev", max_examples=25, stateful_step_count=30, deadline=None)
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
@@ -55,3 +56,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         missing = engine.missing()
         if missing:
             terminalreporter.write_line(f"NOT TESTED: {engine}, {missing} is missing.", red=True)
+
+
+def pytest_sessionfinish() -> None:
+    """Leave no server behind. Not at exit: a worker of pytest-xdist ends without that."""
+    stop_servers()

