@@ -132,15 +132,21 @@ def drafted(
     if taskId is None or userName is None:
         missing = reading.name_of("taskId" if taskId is None else "userName")
         raise InvalidType(f"The line has no {missing}.")
-    return Draft(
-        check_text(taskId, "taskId"),
-        None if runId is None else _label(runId),
-        check_text(userName, "userName"),
-        _time(timeStamp, reading.at),
-        encode_data(data),
-        mark,
-        None if key is None else check_text(key, "key"),
+    return _new(
+        Draft,
+        (
+            check_text(taskId, "taskId"),
+            None if runId is None else _label(runId),
+            check_text(userName, "userName"),
+            _time(timeStamp, reading.at),
+            encode_data(data),
+            mark,
+            None if key is None else check_text(key, "key"),
+        ),
     )
+
+
+_new = tuple.__new__  # half the time of calling the class, for each line of a file
 
 
 def _label(runId: object) -> str | None:
