@@ -105,7 +105,7 @@ def test_a_file_appears_when_it_is_complete() -> None:
 
 
 def test_an_export_that_is_killed_leaves_the_old_file() -> None:
-    run("sample", "--tracks", "200000", "--save")
+    run("sample", "--tracks", "80000", "--save")
     Path("out.jsonl").write_text("before")
     with spawn("export", "--out", "out.jsonl") as process:
         while process.poll() is None and not list(Path().glob(".out.jsonl.*")):
@@ -152,10 +152,10 @@ def test_export_to_import_in_one_line() -> None:
 
 
 def test_export_takes_constant_memory() -> None:
-    run("sample", "--tracks", "100000", "--save")
+    run("sample", "--tracks", "50000", "--save")
     assert peak_memory("export", "--out", "out.jsonl") < 100e6
     with Path("out.jsonl").open() as file:
-        assert sum(1 for _ in file) == 100_000
+        assert sum(1 for _ in file) == 50_000
 
 
 texts = st.text(

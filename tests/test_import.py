@@ -279,7 +279,7 @@ def test_the_file_of_rejects_never_takes_the_place_of_another_file() -> None:
     Path("a.jsonl").write_bytes(lines_of(line(), "bad"))
     for path in ("a.jsonl", "."):
         assert path in run("import", "a.jsonl", "--rejects", path, status=2).err
-    assert not Path("tracks.db").exists() or run("count").out == "0\n"
+    assert not Path("tracks.db").exists()
 
 
 def test_files_of_one_name_share_their_rejects() -> None:
@@ -312,25 +312,25 @@ def test_index_attributes_are_checked() -> None:
 # Bad files
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("missing", None, "There is no file missing."),
-        ("folder", "folder", "folder is a directory"),
-        ("nul", b"abc\0def", "nul is a binary file"),
-        ("nul.gz", gzip.compress(b"abc\0def"), "nul.gz is a binary file"),
-        ("elf", b"\x7fELF\2\1\1\0\0\0\0", "elf is a binary file"),
-        ("utf16", "{}".encode("utf-16"), "utf16 is UTF-16 text: iconv"),
-        ("xz", b"\xfd7zXZ\0abc", "xz is compressed with xz"),
-        ("zip", b"PK\3\4abc", "zip is a ZIP archive"),
-        ("prose", b"Once upon a time\n", "is of no format that is known"),
-        ("array", b'[{"taskId": 1}]', "is one JSON list"),
-        ("half.gz", b"\x1f\x8bgarbage", "half.gz cannot be read"),
-        ("plain.csv", b"page,visitor\na,b\n", "--map taskId=COLUMN"),
-        ("twice.csv", b"taskId,taskId,userName\na,b,c\n", "Two columns have the name 'taskId'"),
-        ("quote.csv", b'"taskId,userName\na,b\n', "The header, line 1, cannot be read"),
-    ],
+NO_TEXT: tuple[tuple[str, bytes | str | None, str], ...] = (
+    ("missing", None, "There is no file missing."),
+    ("folder", "folder", "folder is a directory"),
+    ("nul", b"abc\0def", "nul is a binary file"),
+    ("nul.gz", gzip.compress(b"abc\0def"), "nul.gz is a binary file"),
+    ("elf", b"\x7fELF\2\1\1\0\0\0\0", "elf is a binary file"),
+    ("utf16", "{}".encode("utf-16"), "utf16 is UTF-16 text: iconv"),
+    ("xz", b"\xfd7zXZ\0abc", "xz is compressed with xz"),
+    ("zip", b"PK\3\4abc", "zip is a ZIP archive"),
+    ("prose", b"Once upon a time\n", "is of no format that is known"),
+    ("array", b'[{"taskId": 1}]', "is one JSON list"),
+    ("half.gz", b"\x1f\x8bgarbage", "half.gz cannot be read"),
+    ("plain.csv", b"page,visitor\na,b\n", "--map taskId=COLUMN"),
+    ("twice.csv", b"taskId,taskId,userName\na,b,c\n", "Two columns have the name 'taskId'"),
+    ("quote.csv", b'"taskId,userName\na,b\n', "The header, line 1, cannot be read"),
 )
+
+
+@pytest.mark.parametrize(("name", "text", "message"), NO_TEXT, ids=[case[0] for case in NO_TEXT])
 def test_a_file_that_cannot_be_imported_is_named(
     name: str, text: bytes | str | None, message: str
 ) -> None:
@@ -342,7 +342,7 @@ def test_a_file_that_cannot_be_imported_is_named(
     said = run("import", "good.jsonl", name, status=2)
     assert message in said.err
     assert said.err.count("\n") == 1
-    assert run("count").out == "0\n"  # nothing is stored before all files are seen to be there
+    assert not Path("tracks.db").exists()  # all files are looked at before anything is made
 
 
 def test_a_file_without_lines_is_told() -> None:
@@ -351,7 +351,9 @@ def test_a_file_without_lines_is_told() -> None:
         assert run("import", name).err == f"tracks: {name} has no lines.\n"
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress])
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, zstandard.ZstdCompressor().compress], ids=["gzip", "zstd"]
+)
 def test_of_a_truncated_file_is_stored_what_can_be_read(pack: Any) -> None:
     chance = random.Random(1)
     lines = [line(n, data={"noise": chance.random()}) for n in range(20_000)]
@@ -397,12 +399,12 @@ def test_killed_at_any_point_and_restarted_it_ends_with_the_same_storage(
     options: list[str],
 ) -> None:
     chance = random.Random(5)
-    run("sample", "--tracks", "60000", "--out", "a.jsonl.gz")
+    run("sample", "--tracks", "40000", "--out", "a.jsonl.gz")
     start = time.monotonic()
     run("--storage", "sqlite:whole.db", "import", "a.jsonl.gz", *options)
     took = time.monotonic() - start
     expected = content("sqlite:whole.db")
-    for _ in range(6):
+    for _ in range(5):
         with spawn("import", "a.jsonl.gz", *options) as process:
             try:
                 process.wait(0.3 + chance.random() * took)
@@ -410,9 +412,9 @@ def test_killed_at_any_point_and_restarted_it_ends_with_the_same_storage(
                 process.kill()
     stored = int(run("count").out)
     read, new, duplicate, rejected, _ = counts("a.jsonl.gz", *options)
-    assert (read, rejected) == (60_000, 0)
+    assert (read, rejected) == (40_000, 0)
     assert duplicate == stored
-    assert new == 60_000 - stored
+    assert new == 40_000 - stored
     assert content() == expected
     with open_storage("sqlite:tracks.db") as a, open_storage("sqlite:whole.db") as b:
         assert {(r.taskId, r.label) for r in a.runs.values()} == {
@@ -433,7 +435,7 @@ def test_two_imports_of_one_file_at_once_store_it_once() -> None:
 
 def test_memory_does_not_grow_with_the_file() -> None:
     peaks = []
-    for tracks in ("20000", "200000"):
+    for tracks in ("20000", "100000"):
         run("sample", "--tracks", tracks, "--out", f"{tracks}.jsonl")
         peaks.append(peak_memory("import", f"{tracks}.jsonl"))
     assert max(peaks) < 150e6

@@ -11,6 +11,7 @@ from cybertools.tracking.cli.command import Command, done, opened
 from cybertools.tracking.cli.criteria import Asked, criteria_options
 from cybertools.tracking.cli.output import note, print_rows
 from cybertools.tracking.cli.progress import progress
+from cybertools.tracking.errors import StorageError
 from cybertools.tracking.transfer.drafts import parse_map
 from cybertools.tracking.transfer.exporting import (
     ExportFormat,
@@ -20,7 +21,7 @@ from cybertools.tracking.transfer.exporting import (
 )
 from cybertools.tracking.transfer.formats import FORMATS, Format
 from cybertools.tracking.transfer.gaps import parse_duration
-from cybertools.tracking.transfer.importing import Report, import_lines, import_steps
+from cybertools.tracking.transfer.importing import Report, import_lines, plan_import
 from cybertools.tracking.transfer.writing import Counts
 
 __all__ = ["export", "import_", "sample"]
@@ -108,28 +109,30 @@ def import_(
     file. Lines that cannot be stored are kept in a file with their numbers and reasons, and the
     others go on.
     """  # noqa: D301
-    names = parse_map(",".join(maps)) if maps else None
-    seconds = None if gap is None else parse_duration(gap)
+    plan = plan_import(
+        files,
+        format=format,
+        names=parse_map(",".join(maps)) if maps else None,
+        salt=salt,
+        gap=None if gap is None else parse_duration(gap),
+        origin=source,
+        rejects=rejects,
+    )
     report = Report()
     # What is read here makes no cycles; looking for them takes a tenth of the time.
     gc.set_threshold(100_000)
     try:
         with opened(make=True) as storage, progress("Importing") as tell:
-            for report in import_steps(
-                storage,
-                files,
-                format=format,
-                names=names,
-                salt=salt,
-                gap=seconds,
-                origin=source,
-                rejects=rejects,
-            ):
+            for report in plan.steps(storage):
                 tell(report.done, report.size, report.total("read"))
     except KeyboardInterrupt:
         _print_report(report, json, interrupted=True)
         note("Interrupted: the same command goes on from here.")
         done(130)
+    except StorageError:
+        if report.files:
+            _print_report(report, json, interrupted=True)
+        raise
     _print_report(report, json)
     unread = report.total("read") > 0 and report.total("read") == report.total("rejected")
     if unread:

@@ -25,7 +25,7 @@ from cybertools.tracking.transfer.visitors import visitor_names
 from cybertools.tracking.transfer.writing import Counts, store
 from cybertools.tracking.values import check_text, now
 
-__all__ = ["FileReport", "Report", "import_files", "import_lines", "import_steps"]
+__all__ = ["FileReport", "Plan", "Report", "import_files", "import_lines", "plan_import"]
 
 SEEN_AT_ONCE = 5_000
 """Tracks between two steps of the look through all of them that runs by inactivity need."""
@@ -79,12 +79,11 @@ class Report:
 
 
 def import_files(storage: Storage, files: Iterable[str], **options: Any) -> Report:
-    """Import files and tell what has become of their lines; for the options see `import_steps`."""
-    return deque(import_steps(storage, files, **options), maxlen=1).pop()
+    """Import files and tell what has become of their lines; for the options see `plan_import`."""
+    return deque(plan_import(files, **options).steps(storage), maxlen=1).pop()
 
 
-def import_steps(
-    storage: Storage,
+def plan_import(
     files: Iterable[str],
     *,
     format: Format | None = None,
@@ -93,8 +92,8 @@ def import_steps(
     gap: float | None = None,
     origin: str = "",
     rejects: str | None = None,
-) -> Iterator[Report]:
-    """Import files, with a report after each step: always the same one, brought up to date.
+) -> "Plan":
+    """An import of files that were all found to be there, and readable.
 
     :param files: paths; ``-`` is standard input. Plain text, gzip or zstd.
     :param format: of all the files; each is recognised without it.
@@ -104,9 +103,7 @@ def import_steps(
     :param origin: sets lines apart from equal lines of other files; see `key_maker`.
     :param rejects: the file for rejected lines. Without it each file has its own in the working
         directory: ``NAME.rejects.jsonl``.
-    :raises InvalidValue: a file is not there, not readable, or of no known format; nothing is
-        stored then.
-    :raises StorageError: the database cannot do its part; what the report counts is stored.
+    :raises InvalidValue: a file is not there, not readable, or of no known format.
     """
     if origin:
         check_text(origin, "source")
@@ -118,38 +115,72 @@ def import_steps(
                 f" a mapping is for {', '.join(MAPPED)}."
             )
     reading = Reading(now(), _visitor(jobs, salt), {} if names is None else names)
-    for job in jobs:  # a header that is none is found before anything is stored
+    for job in jobs:  # a header that is none is found now
         next(job.entries(job.source.head.split(b"\n"), reading), None)
-    report = Report([job.report for job in jobs], size=_size(jobs, passes=1 if gap is None else 2))
-    runs = len(storage.runs)
-    by_gap = None if gap is None else GapRuns(gap)
-    try:
-        if by_gap is not None:
-            yield from _see_all(jobs, reading, by_gap, report)
-        for job in jobs:
+    return Plan(jobs, reading, gap, origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An import that can begin."""
+
+    jobs: list["_Job"]
+    reading: Reading
+    gap: float | None
+    origin: str
+
+    def steps(self, storage: Storage) -> Iterator[Report]:
+        """Import, with a report after each step: always the same one, brought up to date.
+
+        :raises StorageError: the database cannot do its part; what the report counts is stored.
+        """
+        passes = 1 if self.gap is None else 2
+        report = Report([job.report for job in self.jobs], size=_size(self.jobs, passes))
+        by_gap = None if self.gap is None else GapRuns(self.gap)
+        try:
+            if by_gap is not None:
+                yield from self._see_all(by_gap, report)
+            yield from self._store_all(storage, by_gap, report)
+        finally:
+            for job in self.jobs:
+                job.rejects.close()
+                job.source.close()
+            if by_gap is not None:
+                by_gap.close()
+        yield report
+
+    def _see_all(self, by_gap: GapRuns, report: Report) -> Iterator[Report]:
+        for job in self.jobs:
             feed = Feed(job.source)
             start = report.done
-            for _ in store(
-                storage, job.entries(feed, reading, by_gap), job.report, job.reject, origin
-            ):
+            entries = job.entries(feed, self.reading)
+            drafts = (made for _, _, made in entries if isinstance(made, Draft))
+            while chunk := list(islice(drafts, SEEN_AT_ONCE)):
+                by_gap.see(chunk)
+                report.done = start + feed.position
+                yield report
+        by_gap.cut()
+
+    def _store_all(
+        self, storage: Storage, by_gap: GapRuns | None, report: Report
+    ) -> Iterator[Report]:
+        runs = len(storage.runs)
+        for job in self.jobs:
+            feed = Feed(job.source)
+            start = report.done
+            entries = job.entries(feed, self.reading, by_gap)
+            for _ in store(storage, entries, job.report, job.reject, self.origin):
                 report.done = start + feed.position
                 report.runs = len(storage.runs) - runs
                 job.rejects.flush()
                 yield report
             job.end(feed)
-    finally:
-        for job in jobs:
-            job.rejects.close()
-            job.source.close()
-        if by_gap is not None:
-            by_gap.close()
-    yield report
 
 
 def import_lines(storage: Storage, lines: Iterable[bytes], origin: str = "") -> Iterator[Counts]:
     """Import JSON lines that come from anywhere, with the counts so far after each step.
 
-    :param origin: see `import_steps`.
+    :param origin: see `plan_import`.
     """
     counts = Counts()
     entries = read_json_lines(lines, Reading(now(), _nobody))
@@ -219,20 +250,6 @@ def _nobody(_address: str, _agent: str) -> str:
 def _size(jobs: list[_Job], passes: int) -> int | None:
     sizes = [job.source.size for job in jobs]
     return None if None in sizes else passes * sum(size or 0 for size in sizes)
-
-
-def _see_all(
-    jobs: list[_Job], reading: Reading, by_gap: GapRuns, report: Report
-) -> Iterator[Report]:
-    for job in jobs:
-        feed = Feed(job.source)
-        start = report.done
-        drafts = (made for _, _, made in job.entries(feed, reading) if isinstance(made, Draft))
-        while chunk := list(islice(drafts, SEEN_AT_ONCE)):
-            by_gap.see(chunk)
-            report.done = start + feed.position
-            yield report
-    by_gap.cut()
 
 
 def _relabelled(by_gap: GapRuns, entry: Entry) -> Entry:

@@ -51,25 +51,26 @@ def store(
     check = _attribute_check(storage)
     key_of: Callable[[int, bytes], str] | None = None
     for batch in _batches(entries):
-        rejected = 0
+        refused: list[tuple[int, str, bytes]] = []
         drafts: list[Draft] = []
         keys: list[str] = []
         for number, line, made in batch:
             if check is not None and isinstance(made, Draft):
                 made = check(made)  # noqa: PLW2901
             if isinstance(made, str):
-                reject(number, made, line)
-                rejected += 1
+                refused.append((number, made, line))
                 continue
             if key_of is None:
                 key_of = key_maker(made.mark, origin)
             drafts.append(made)
             keys.append(made[6] or key_of(number, made[5]))
         duplicate = _save(storage, runs, drafts, keys)
+        for number, reason, line in refused:
+            reject(number, reason, line)
         counts.read += len(batch)
         counts.stored += len(drafts) - duplicate
         counts.duplicate += duplicate
-        counts.rejected += rejected
+        counts.rejected += len(refused)
         yield
 
 
