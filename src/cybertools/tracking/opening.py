@@ -83,7 +83,7 @@ def _sqlite(path: str, name: str, factory: type[Track], durability: Durability) 
 
 def _postgres(path: str, name: str, factory: type[Track], durability: Durability) -> Storage:
     try:
-        from cybertools.tracking.sql.postgres import open_database
+        from cybertools.tracking.sql.postgres.opening import open_database
     except ImportError as error:
         raise Unsupported(
             f"postgresql: needs psycopg: pip install 'cybertools-tracking[postgres]'. ({error})"
