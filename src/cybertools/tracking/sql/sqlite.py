@@ -281,9 +281,9 @@ def _create_catalogue(connection: sqlite3.Connection) -> None:
     connection.execute(
         "CREATE TABLE storages ("
         " name TEXT PRIMARY KEY,"
-        " prefix TEXT NOT NULL UNIQUE,"  # of the names of its tables
+        " prefix TEXT NOT NULL,"  # of the names of its tables
         " retired INTEGER NOT NULL DEFAULT 0"  # the highest number of a removed track, if needed
-        ") STRICT"
+        ") STRICT, WITHOUT ROWID"
     )
 
 
