@@ -17,6 +17,7 @@ from bench.datasets import generated, real
 from bench.harness import measure
 from bench.imports import measure_import
 from bench.machine import describe
+from bench.postgres import server
 from bench.report import page, targets_table
 from bench.results import Results
 
@@ -109,7 +110,7 @@ def _measure(
     for name in contenders:
         if name not in CONTENDERS:
             raise typer.BadParameter(f"There is no {name!r}; there are: {', '.join(CONTENDERS)}.")
-    with tempfile.TemporaryDirectory(dir=scratch) as place, _progress() as tell:
+    with tempfile.TemporaryDirectory(dir=scratch) as place, _progress() as tell, server():
         directory = Path(place)
         results = Results(
             shlex.join(["python", "-m", "bench", *sys.argv[1:]]),

@@ -211,9 +211,12 @@ class SqlEngine(Engine):
         numbers: Sequence[int],
         runs: dict[str | int, int],
     ) -> None:
-        for run, record in {record[1] or record[0]: record for record in records}.items():
-            if run not in runs:
-                runs[run] = self._run_for(connection, record)
+        wanted = {record[1] or record[0]: record for record in records}
+        if new := [run for run in wanted if run not in runs]:
+            runs |= self._runs_among(connection, new)
+            for run in new:
+                if run not in runs:
+                    runs[run] = self._run_for(connection, wanted[run])
         stored = self.dialect.stored
         rows = [
             (number, task, runs[run or task], user, time, stored(json))
@@ -221,6 +224,20 @@ class SqlEngine(Engine):
         ]
         if rows:
             self.insert_many(connection, rows)
+
+    def _runs_among(self, connection: Connection, wanted: list[str | int]) -> dict[str | int, int]:
+        """The ids of the runs that are there, of those with an id and of tasks' current ones."""
+        found: dict[str | int, int] = {}
+        tasks = [task for task in wanted if isinstance(task, str)]
+        ids = [run for run in wanted if not isinstance(run, str)]
+        for sql, column, values in (
+            (self.sql.current_runs, "taskId", tasks),
+            (self.sql.runs_there, "id", ids),
+        ):
+            if values:
+                condition, bound = self.dialect.any_of(column, values)
+                found |= dict(connection.execute(f"{sql}{condition}", bound).fetchall())
+        return found
 
     def spent_among(self, connection: Connection, keys: list[str]) -> dict[str, int]:
         """Which of the keys are spent, with the numbers of their tracks."""

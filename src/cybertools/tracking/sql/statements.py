@@ -115,6 +115,8 @@ class Statements:
             f"INSERT INTO {keys} (key, number) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING key"
         )
         self.has_run = f"SELECT 1 FROM {runs} WHERE id = ?"
+        self.runs_there = f"SELECT id, id FROM {runs} WHERE "
+        self.current_runs = f"SELECT taskId, id FROM {runs} WHERE isCurrent AND "
         self.labelled_run = f"SELECT id FROM {runs} WHERE taskId = ? AND label = ?"
         self.add_run = (
             f"INSERT INTO {runs} (taskId, label, startedAt, isCurrent) VALUES (?, ?, {time}, ?)"

@@ -73,7 +73,7 @@ class PostgresEngine(SqlEngine):
             if held is not None:
                 yield held
             else:
-                with self._pool.connection() as raw:
+                with self._connection(None) as raw:
                     yield Connection(raw)
 
     @contextmanager
@@ -85,7 +85,7 @@ class PostgresEngine(SqlEngine):
                 with held.raw.transaction():
                     yield held
                 return
-            with self._pool.connection() as raw:
+            with self._connection(None) as raw:
                 try:
                     with raw.transaction():
                         self._own.connection = Connection(raw)
@@ -111,9 +111,14 @@ class PostgresEngine(SqlEngine):
     def _connection(self, held: Connection | None) -> Iterator[psycopg.Connection[Any]]:
         if held is not None:
             yield held.raw
-        else:
-            with self._pool.connection() as raw:
-                yield raw
+            return
+        # Not the pool's own context, which commits: there is nothing to, and it takes as long as
+        # a tenth of a look-up.
+        raw = self._pool.getconn()
+        try:
+            yield raw
+        finally:
+            self._pool.putconn(raw)
 
     def save(self, record: Record) -> Saved:
         """See `Engine.save`. Ordinarily one statement, and so one trip to the server and back."""
