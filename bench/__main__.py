@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from bench.contenders import CONTENDERS
+from bench.crowd import measure_crowd
 from bench.datasets import generated, real
 from bench.harness import measure
 from bench.imports import measure_import
@@ -27,6 +28,7 @@ REAL = ROOT.parent / "shared" / "data"
 SIZES = "10000,100000,300000,1000000"
 TURNS = 15
 IMPORT_TURNS = 3
+CROWD_TURNS = 3
 
 app = typer.Typer(
     help="Measure the engines against the baselines.",
@@ -123,6 +125,8 @@ def _measure(
             measure(
                 results, [real(directory, file, max(sizes))], contenders, turns, directory, tell
             )
+        if "postgres" in contenders:
+            measure_crowd(results, CROWD_TURNS, directory, tell)
         if import_turns:
             measure_import(results, datasets[-1], import_turns, directory, tell)
     return results
