@@ -47,7 +47,7 @@ class Running:
 
     def get(self, path: str, **parameters: Any) -> Any:
         """The JSON value at a path of the storage."""
-        answer = self.client.get(f"/api/storages/tracks/{path}", params=parameters)
+        answer = self.client.get(f"/api/storages/tracks/{path}", params=parameters or None)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
