@@ -68,6 +68,8 @@ __all__ = [
     "RunState",
     "Saved",
     "Storage",
+    "attributes_of",
+    "is_attribute",
 ]
 
 Change: TypeAlias = Literal["replace", "merge", "overwrite"]
@@ -599,8 +601,8 @@ class Engine(ABC):
         """The id of the task's current run, or 0."""
 
     @abstractmethod
-    def runs(self, state: RunState) -> Iterator[Run]:
-        """The runs in that state, in order of their ids."""
+    def runs(self, state: RunState, after: int = 0) -> Iterator[Run]:
+        """The runs in that state whose ids are higher than ``after``, in order of their ids."""
 
     @abstractmethod
     def count_runs(self, state: RunState) -> int:
@@ -646,13 +648,18 @@ def attributes_of(trackFactory: type[Track]) -> tuple[str, ...]:
         raise InvalidType(f"trackFactory must be a subclass of Track, not {trackFactory!r}.")
     names = tuple(dict.fromkeys(n for n in trackFactory.index_attributes if n not in METADATA))
     for name in names:
-        if not (isinstance(name, str) and name.isidentifier()) or name in _TAKEN or name[0] == "_":
+        if not is_attribute(name):
             raise InvalidValue(
                 f"{trackFactory.__name__} cannot have the index attribute {name!r}: it must be a"
                 " name that neither a criterion nor a track has already."
             )
     _attributes[trackFactory] = names
     return names
+
+
+def is_attribute(name: object) -> bool:
+    """Whether an index attribute may have that name."""
+    return isinstance(name, str) and name.isidentifier() and name not in _TAKEN and name[0] != "_"
 
 
 _attributes: dict[type[Track], tuple[str, ...]] = {}
