@@ -34,8 +34,12 @@ FRESH = 2.0
 """Seconds after which a request has them read again, without waiting for it."""
 
 NEW = 1.0
-"""Seconds after which a request with an unknown token has them read again, and waits: so long it
-takes at the most until a new token can be used."""
+"""Seconds until a new token can be used, at the most: where it is not known yet, they are read
+again. Mostly at once, see `UNKNOWN_READS`."""
+
+UNKNOWN_READS = Rate(10, 10)
+"""How often a request with an unknown token has them read again at once; who guesses at tokens does
+not keep the database busy."""
 
 USED = 60.0
 """Seconds between two times that it is kept when a token was last used."""
@@ -158,7 +162,7 @@ class Gate:
             self._unauthorised("no token of ours", UNKNOWN, address)
         await self._read(VALID)
         if id not in self._known:
-            await self._read(NEW)
+            await self._read(NEW if self._buckets.take("unknown", UNKNOWN_READS) else 0.0)
         token = self._known.get(id)
         # The same work whether there is such a token or not.
         digest = _NO_DIGEST if token is None else token.digest

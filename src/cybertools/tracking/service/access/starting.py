@@ -1,7 +1,6 @@
 """What `tracks serve` looks at before it listens: there has to be a token."""
 
 import getpass
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,7 +28,7 @@ def operator() -> str:
     try:
         return getpass.getuser()
     except (ImportError, KeyError, OSError):  # a container's user may have no name
-        return str(os.getuid())
+        return "(no name)"
 
 
 def first_token(host: str, tokens: Tokens) -> str | None:
