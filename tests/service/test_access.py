@@ -34,7 +34,7 @@ from cybertools.tracking.service.access.starting import (
     open_tokens,
     require_tokens,
 )
-from cybertools.tracking.service.access.tokens import id_of, mint, parse_origin
+from cybertools.tracking.service.access.tokens import id_in, is_mistyped, mint, parse_origin
 from cybertools.tracking.testing import Opener
 from tests.command import folder, run, spawn
 from tests.engines import ENGINES, EngineUnderTest
@@ -229,13 +229,18 @@ def test_no_origin(text: str) -> None:
         parse_origin(text)
 
 
-def test_a_mistyped_token_is_none() -> None:
+def test_a_mistyped_token_is_told_from_others() -> None:
     minted = mint("secret")
-    assert id_of(minted.text) == minted.id
+    assert id_in(minted.text) == minted.id
+    assert not is_mistyped(minted.text)
     for position in range(len(minted.text)):
         other = "A" if minted.text[position] != "A" else "B"
-        assert id_of(minted.text[:position] + other + minted.text[position + 1 :]) is None
-    assert id_of(minted.text + "\n") is id_of("") is id_of("trk_*") is None
+        assert is_mistyped(minted.text[:position] + other + minted.text[position + 1 :])
+
+
+@pytest.mark.parametrize("text", ["", "trk_*", "trk_", "é", "trk_0123456789_" + "A" * 49 + "\n"])
+def test_what_is_no_token_has_no_id(text: str) -> None:
+    assert id_in(text) is None
 
 
 # Who is let in
@@ -269,9 +274,19 @@ def test_the_same_answer_whatever_is_wrong_with_a_token(tokens: Tokens, gate: Ga
     active = tokens.create("bob", ["read"], "me")
     admit(gate, active.text)
     forged = _with_secret_of(mint("secret").text, active.text)
-    assert id_of(forged) == active.token.id
+    assert id_in(forged) == active.token.id
     assert forged != active.text
-    wrong = [mint("secret").text, forged, revoked.text, "trk_", "Ж", "\ud800", "x" * 100_000]
+    wrong = [
+        mint("secret").text,
+        forged,
+        revoked.text,
+        active.text[:-1],
+        active.text[:-1] + "_",
+        "trk_",
+        "Ж",
+        "\ud800",
+        "x" * 100_000,
+    ]
     answers = [answer(refusal(gate, each, client=f"203.0.113.{n}")) for n, each in enumerate(wrong)]
     unknown = (401, "This token is unknown, or no longer valid.", {"WWW-Authenticate": "Bearer"})
     assert answers == [unknown] * len(wrong)

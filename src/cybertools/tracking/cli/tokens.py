@@ -9,7 +9,7 @@ from cybertools.tracking.cli.output import Output, note, output_option, print_ro
 from cybertools.tracking.errors import InvalidValue
 from cybertools.tracking.service.access.principal import SCOPES
 from cybertools.tracking.service.access.starting import open_tokens, operator
-from cybertools.tracking.service.access.tokens import Token, id_of
+from cybertools.tracking.service.access.tokens import Token, id_in
 from cybertools.tracking.transfer.gaps import parse_duration
 from cybertools.tracking.values import now, parse_instant, shown
 
@@ -158,7 +158,7 @@ def revoke(id: str) -> None:
     A running service refuses it some seconds later. Exit code 1 where there is no such token.
     """
     with open_tokens(asked().url) as tokens:
-        ended = tokens.revoke(id_of(id) or id, operator())
+        ended = tokens.revoke(id_in(id) or id, operator())
     if ended is None:
         note("There is no such token: `tracks token list` has their ids.")
         done(1)

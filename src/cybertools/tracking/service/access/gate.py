@@ -21,7 +21,7 @@ from cybertools.tracking.service.access.limits import (
     network_of,
 )
 from cybertools.tracking.service.access.principal import Principal, Refused, Scope
-from cybertools.tracking.service.access.tokens import Token, digest_of, id_of
+from cybertools.tracking.service.access.tokens import Token, digest_of, id_in, is_mistyped
 from cybertools.tracking.values import now
 
 __all__ = ["FRESH", "NEW", "USED", "VALID", "Gate"]
@@ -111,18 +111,18 @@ class Gate:
         :raises StorageError: the tokens cannot be read.
         """
         address = network_of(client)
-        if not is_loopback(client):
+        if not is_loopback(address):
             self._limit(("client", address), self._limits.client)
         token = await self._token(credential, address)
-        self._limit_token(token, client, address)
-        self._check(token, scope, storage, origin, address)
+        self._limit_token(token, address)
+        principal = self._check(token, scope, storage, origin, address)
         moment = self._clock()
         if moment - self._used.get(token.id, token.lastUsed or -math.inf) >= USED:
             self._used[token.id] = moment
             self._later(self._store.note_use, token, moment)
         if scope == "admin":
-            await self.note(token.principal, "admin", {"storage": storage}, client)
-        return token.principal
+            await self.note(principal, "admin", {"storage": storage}, client)
+        return principal
 
     async def note(
         self, principal: Principal, action: str, data: Mapping[str, Any], client: str = ""
@@ -157,11 +157,11 @@ class Gate:
         if not credential:
             text = "A token is needed: Authorization: Bearer trk_…"
             self._unauthorised("no token", text, address)
-        id = id_of(credential)
+        id = id_in(credential)
         if id is None:
             self._unauthorised("no token of ours", UNKNOWN, address)
         await self._read(VALID)
-        if id not in self._known:
+        if id not in self._known and not is_mistyped(credential):
             await self._read(NEW if self._buckets.take("unknown", UNKNOWN_READS) else 0.0)
         token = self._known.get(id)
         # The same work whether there is such a token or not.
@@ -180,8 +180,8 @@ class Gate:
 
     def _check(
         self, token: Token, scope: Scope, storage: str | None, origin: str | None, address: str
-    ) -> None:
-        """Refuse what the token is not for."""
+    ) -> Principal:
+        """Whose request it is. What the token is not for is refused."""
         principal = token.principal
         if token.kind == "browser" and origin not in token.origins:
             text = "This key is not for pages of this origin."
@@ -196,11 +196,12 @@ class Gate:
         elif not principal.reaches(storage):
             text = "This token is not for this storage."
             self._forbidden("storage", text, address, token)
+        return principal
 
-    def _limit_token(self, token: Token, client: str, address: str) -> None:
+    def _limit_token(self, token: Token, address: str) -> None:
         if token.rate is not None:
             self._limit(("token", token.id), Rate(token.rate, max(1.0, 2 * token.rate)))
-        if token.kind == "browser" and not is_loopback(client):
+        if token.kind == "browser" and not is_loopback(address):
             self._limit(("browser", token.id, address), self._limits.browser)
 
     def _limit(self, key: object, rate: Rate | None) -> None:

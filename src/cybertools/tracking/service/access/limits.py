@@ -6,6 +6,7 @@ A bucket holds `Rate.burst` requests and fills with `Rate.per_second` of them a 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 __all__ = ["Buckets", "Limits", "Rate", "is_loopback", "network_of"]
@@ -62,6 +63,7 @@ class Buckets:
         return wait
 
 
+@lru_cache(1_000)
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a host: 127.0.0.0/8, ::1, localhost.
 
@@ -78,6 +80,7 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+@lru_cache(1_000)
 def network_of(client: str) -> str:
     """What stands for a client: its address; of IPv6 the /64, which is one customer's."""
     try:

@@ -27,8 +27,9 @@ __all__ = [
     "State",
     "Token",
     "digest_of",
-    "id_of",
+    "id_in",
     "is_id",
+    "is_mistyped",
     "mint",
     "parse_origin",
     "parse_rate",
@@ -45,7 +46,7 @@ PREFIXES: dict[Kind, str] = {"secret": "trk", "browser": "trkw"}
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ID_CHARACTERS = string.digits + string.ascii_lowercase
 _ID = re.compile(r"[0-9a-z]{10}")
-_TEXT = re.compile(r"(?P<body>trkw?_(?P<id>[0-9a-z]{10})_[0-9A-Za-z]{43})(?P<check>[0-9A-Za-z]{6})")
+_TEXT = re.compile(r"trkw?_(?P<id>[0-9a-z]{10})_[0-9A-Za-z]{49}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +156,15 @@ def mint(kind: Kind) -> Minted:
     return Minted(id, body + _checksum(body))
 
 
-def id_of(text: str) -> str | None:
-    """The public id in a token's text; None where the text cannot be that of a token."""
+def id_in(text: str) -> str | None:
+    """The public id in a token's text; None where the text has not the form of one."""
     found = _TEXT.fullmatch(text)
-    return found["id"] if found and found["check"] == _checksum(found["body"]) else None
+    return found["id"] if found else None
+
+
+def is_mistyped(text: str) -> bool:
+    """Whether a text of the form of a token has another checksum than its other characters."""
+    return text[-6:] != _checksum(text[:-6])
 
 
 def is_id(text: str) -> bool:
