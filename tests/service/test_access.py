@@ -104,8 +104,8 @@ def refusal(gate: Gate, credential: str | None, *arguments: Any, **named: Any) -
     return refused.value
 
 
-def answer(refused: Refused) -> tuple[int, str, dict[str, str]]:
-    return refused.status, refused.text, refused.headers
+def answer(refused: Refused) -> tuple[int, str]:
+    return refused.status, str(refused)
 
 
 def entries(tokens: Tokens, action: str) -> list[dict[str, Any]]:
@@ -265,7 +265,7 @@ def test_scopes(tokens: Tokens, gate: Gate, own: list[str], allowed: set[str]) -
             assert (principal.name, principal.token) == ("ann", made.token.id)
         else:
             refused = refusal(gate, made.text, scope)
-            assert answer(refused) == (403, f"This needs a token with the scope {scope}.", {})
+            assert answer(refused) == (403, f"This needs a token with the scope {scope}.")
 
 
 def test_the_same_answer_whatever_is_wrong_with_a_token(tokens: Tokens, gate: Gate) -> None:
@@ -288,7 +288,7 @@ def test_the_same_answer_whatever_is_wrong_with_a_token(tokens: Tokens, gate: Ga
         "x" * 100_000,
     ]
     answers = [answer(refusal(gate, each, client=f"203.0.113.{n}")) for n, each in enumerate(wrong)]
-    unknown = (401, "This token is unknown, or no longer valid.", {"WWW-Authenticate": "Bearer"})
+    unknown = (401, "This token is unknown, or no longer valid.")
     assert answers == [unknown] * len(wrong)
 
 
@@ -302,8 +302,8 @@ def _with_secret_of(other: str, text: str) -> str:
 
 def test_no_token(gate: Gate) -> None:
     for nothing in (None, ""):
-        status, text, headers = answer(refusal(gate, nothing))
-        assert (status, headers) == (401, {"WWW-Authenticate": "Bearer"})
+        status, text = answer(refusal(gate, nothing))
+        assert status == 401
         assert "Authorization: Bearer" in text
 
 
@@ -312,7 +312,7 @@ def test_a_token_ends(tokens: Tokens, gate: Gate, clock: Clock) -> None:
     clock.go(59)
     admit(gate, made.text)
     clock.go(1)
-    assert answer(refusal(gate, made.text))[:2] == (401, "This token has expired.")
+    assert answer(refusal(gate, made.text)) == (401, "This token has expired.")
 
 
 def test_only_its_storages(tokens: Tokens, gate: Gate, open: Opener) -> None:
@@ -324,7 +324,7 @@ def test_only_its_storages(tokens: Tokens, gate: Gate, open: Opener) -> None:
         answer(refusal(gate, made.text, "read", each))
         for each in ("there", "not there", "Tracks", TOKENS, AUDIT)
     ]
-    assert answers == [(403, "This token is not for this storage.", {})] * 5
+    assert answers == [(403, "This token is not for this storage.")] * 5
 
 
 def test_the_own_storages_are_for_admins_of_all(tokens: Tokens, gate: Gate) -> None:
@@ -346,9 +346,21 @@ def test_what_is_about_all_storages(tokens: Tokens, gate: Gate) -> None:
     assert principal.reaches("tracks")
     assert not principal.reaches("comments")
     for scope in ("write", "admin"):
-        assert refusal(gate, some, scope, None).text == "This needs a token for all storages."
+        assert str(refusal(gate, some, scope, None)) == "This needs a token for all storages."
     everything = tokens.create("ann", ["admin"], "me").text
     assert admit(gate, everything, "admin", None).reaches("comments")
+
+
+def test_which_storages_are_shown(tokens: Tokens, gate: Gate) -> None:
+    names = ("tracks", "comments", TOKENS)
+    for scopes, storages, shown in (
+        (["read"], ["tracks"], ["tracks"]),
+        (["read"], None, ["tracks", "comments"]),
+        (["admin"], None, [*names]),
+        (["write"], None, []),
+    ):
+        principal = tokens.create("ann", scopes, "me", storages).token.principal
+        assert [each for each in names if asyncio.run(gate.may_read(principal, each))] == shown
 
 
 def test_a_public_key_writes_from_its_pages_only(tokens: Tokens, gate: Gate) -> None:
@@ -356,7 +368,7 @@ def test_a_public_key_writes_from_its_pages_only(tokens: Tokens, gate: Gate) -> 
     admit(gate, made.text, "write", origin=PAGE)
     for origin in (None, "null", "https://example.org", f"{PAGE}:8443", f"{PAGE}.evil.example"):
         refused = refusal(gate, made.text, "write", origin=origin)
-        assert answer(refused) == (403, "This key is not for pages of this origin.", {})
+        assert answer(refused) == (403, "This key is not for pages of this origin.")
     assert refusal(gate, made.text, "read", origin=PAGE).status == 403
     assert refusal(gate, made.text, "write", "comments", origin=PAGE).status == 403
     assert refusal(gate, made.text, "write", None, origin=PAGE).status == 403
@@ -376,10 +388,10 @@ def test_a_refusal_tells_nothing(tokens: Tokens, gate: Gate) -> None:
     made = tokens.create("secret-name", ["write"], "me", ["secret-storage"])
     key = tokens.create("key", ["write"], "me", ["secret-storage"], origins=["https://secret.org"])
     texts = [
-        refusal(gate, made.text, "read", "secret-storage").text,
-        refusal(gate, made.text, "write", "other-storage").text,
-        refusal(gate, key.text, "write", "secret-storage", origin=PAGE).text,
-        refusal(gate, made.text + "x").text,
+        str(refusal(gate, made.text, "read", "secret-storage")),
+        str(refusal(gate, made.text, "write", "other-storage")),
+        str(refusal(gate, key.text, "write", "secret-storage", origin=PAGE)),
+        str(refusal(gate, made.text + "x")),
     ]
     for text in texts:
         for told in ("secret", "other-storage", PAGE, made.token.id, made.text, key.token.id):
@@ -503,9 +515,9 @@ def tries(times: int, ask: Callable[[], Any]) -> list[int]:
         except Refused as refused:
             ended.append(refused.status)
             if refused.status == 429:
-                waits.append(refused.headers["Retry-After"])
-                texts.append(refused.text)
-    assert all(int(wait) >= 1 and wait in text for wait, text in zip(waits, texts, strict=True))
+                waits.append(refused.retry_after)
+                texts.append(str(refused))
+    assert all(wait and f" {wait} " in text for wait, text in zip(waits, texts, strict=True))
     return ended
 
 
@@ -545,7 +557,7 @@ def test_failed_attempts_are_limited_and_who_has_a_token_is_not(
     made = tokens.create("ann", ["read"], "me")
     guess = mint("secret").text
     assert tries(5, lambda: admit(gate, guess)) == [401] * 3 + [429] * 2
-    assert refusal(gate, guess).headers == {"Retry-After": "10"}
+    assert refusal(gate, guess).retry_after == 10
     assert tries(2, lambda: admit(gate, made.text)) == [200] * 2
     assert tries(1, lambda: admit(gate, guess, client="203.0.113.8")) == [401]
     clock.go(10)

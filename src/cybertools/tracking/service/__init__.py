@@ -1,1 +1,1 @@
-"""The contract over HTTP."""
+"""The service: tracks over HTTP."""

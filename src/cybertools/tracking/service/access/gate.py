@@ -124,6 +124,10 @@ class Gate:
             await self.note(principal, "admin", {"storage": storage}, client)
         return principal
 
+    async def may_read(self, principal: Principal, storage: str) -> bool:
+        """Whether a storage is shown to who was let in, in the list of all."""
+        return principal.has("read") and principal.reaches(storage)
+
     async def note(
         self, principal: Principal, action: str, data: Mapping[str, Any], client: str = ""
     ) -> None:
@@ -218,11 +222,11 @@ class Gate:
         rate = self._limits.failures
         # Who has a valid token is not kept waiting for others of the same address.
         wait = 0.0 if rate is None else self._buckets.take(("failed", address), rate)
-        raise _too_many(wait) if wait else Refused(401, text, {"WWW-Authenticate": "Bearer"})
+        raise _too_many(wait) if wait else Refused(text, 401)
 
     def _forbidden(self, reason: str, text: str, address: str, token: Token) -> NoReturn:
         self._note_refusal(reason, token.name, address, token)
-        raise Refused(403, text)
+        raise Refused(text, 403)
 
     def _note_refusal(self, reason: str, by: str, address: str, token: Token | None) -> None:
         entry = self._audit.refusal(
@@ -274,4 +278,4 @@ class Gate:
 def _too_many(wait: float) -> Refused:
     seconds = math.ceil(wait)
     many = f"{seconds} second{'' if seconds == 1 else 's'}"
-    return Refused(429, f"Too many requests: wait {many}.", {"Retry-After": str(seconds)})
+    return Refused(f"Too many requests: wait {many}.", 429, seconds)

@@ -1,8 +1,9 @@
 """Who asks, once let in, and the error for those who are not."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
+
+from cybertools.tracking.errors import TrackingError
 
 __all__ = ["RESERVED", "SCOPES", "Principal", "Refused", "Scope", "is_reserved"]
 
@@ -45,16 +46,21 @@ class Principal:
         return self.storages is None or storage in self.storages
 
 
-class Refused(Exception):
+class Refused(TrackingError, PermissionError):
     """A request is not let in. The message is for whoever sent it, and tells no secret."""
 
-    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        status: Literal[401, 403, 429] = 401,
+        retry_after: int | None = None,
+    ) -> None:
         """A refusal.
 
-        :param status: the HTTP status: 401, 403, 413 or 429.
-        :param headers: what has to be in the answer: ``WWW-Authenticate``, ``Retry-After``.
+        :param status: 401: a token is needed, or it is not (no longer) one; 403: it is not for
+            that; 429: there are too many requests.
+        :param retry_after: with 429, seconds until it may be tried again.
         """
-        super().__init__(text)
-        self.status = status
-        self.text = text
-        self.headers = dict(headers or {})
+        super().__init__(message)
+        self.status: int = status
+        self.retry_after = retry_after
