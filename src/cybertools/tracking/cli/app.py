@@ -54,6 +54,7 @@ COMMANDS = {
     "reindex": "keeping.reindex",
     "check": "keeping.check",
     "token": "tokens.token",
+    "user": "accounts.user",
 }
 
 

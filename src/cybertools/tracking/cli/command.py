@@ -13,7 +13,16 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.opening import open_storage
 from cybertools.tracking.track import Track
 
-__all__ = ["Command", "Group", "Place", "asked", "done", "opened"]
+__all__ = [
+    "Command",
+    "DatabaseCommand",
+    "DatabaseGroup",
+    "Group",
+    "Place",
+    "asked",
+    "done",
+    "opened",
+]
 
 
 @dataclass
@@ -63,6 +72,20 @@ class Group(Command, click.Group):
     """A command with commands of its own."""
 
     command_class = Command
+
+
+class DatabaseCommand(Command):
+    """A command on a whole database, not on one of its storages: it has no ``--name``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [each for each in self.params if "--name" not in each.opts]
+
+
+class DatabaseGroup(Group):
+    """A command with commands on a whole database."""
+
+    command_class = DatabaseCommand
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from cybertools.tracking.cli.command import Command, Group, asked, done
+from cybertools.tracking.cli.command import DatabaseGroup, asked, done
 from cybertools.tracking.cli.output import Output, note, output_option, print_rows, utc
 from cybertools.tracking.errors import InvalidValue
 from cybertools.tracking.service.access.principal import SCOPES
@@ -18,20 +18,8 @@ __all__ = ["token"]
 COLUMNS = ("id", "name", "scopes", "storages", "origins", "expires", "lastUsed", "state")
 
 
-class _TokenCommand(Command):
-    """A command on the tokens of a database: of all its storages, so without ``--name``."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params = [each for each in self.params if "--name" not in each.opts]
-
-
-class _TokenGroup(Group):
-    command_class = _TokenCommand
-
-
 @click.group(
-    cls=_TokenGroup,
+    cls=DatabaseGroup,
     examples="""
 tracks token create importer --scope write          for a program that sends tracks
 tracks token list

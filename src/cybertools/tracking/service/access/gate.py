@@ -124,9 +124,13 @@ class Gate:
             await self.note(principal, "admin", {"storage": storage}, client)
         return principal
 
-    async def may_read(self, principal: Principal, storage: str) -> bool:
+    async def may_read(self, principal: object, storage: str) -> bool:
         """Whether a storage is shown to who was let in, in the list of all."""
-        return principal.has("read") and principal.reaches(storage)
+        return (
+            isinstance(principal, Principal)
+            and principal.has("read")
+            and principal.reaches(storage)
+        )
 
     async def note(
         self, principal: Principal, action: str, data: Mapping[str, Any], client: str = ""

@@ -26,14 +26,14 @@ def is_reserved(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: the holder of a token."""
+    """Who asks: the holder of a token, or a user who signed in."""
 
     name: str
     token: str
-    """The token's public id."""
+    """The token's public id; empty for a user who signed in with a password."""
     scopes: frozenset[Scope]
     storages: frozenset[str] | None = None
-    """The storages that it is for; None is all."""
+    """The storages that it reaches; None is all."""
 
     def has(self, scope: Scope) -> bool:
         """Whether the scope is among its own, or implied by them."""
