@@ -340,15 +340,22 @@ def test_the_own_storages_are_for_admins_of_all(tokens: Tokens, gate: Gate) -> N
     assert not is_reserved("services")
 
 
-def test_what_is_about_all_storages(tokens: Tokens, gate: Gate) -> None:
-    some = tokens.create("ann", ["admin"], "me", ["tracks"]).text
-    principal = admit(gate, some, "read", None)
-    assert principal.reaches("tracks")
-    assert not principal.reaches("comments")
-    for scope in ("write", "admin"):
-        assert str(refusal(gate, some, scope, None)) == "This needs a token for all storages."
-    everything = tokens.create("ann", ["admin"], "me").text
-    assert admit(gate, everything, "admin", None).reaches("comments")
+def test_requests_that_name_no_storage(tokens: Tokens, gate: Gate) -> None:
+    some, one, every = (
+        tokens.create("ann", ["admin"], "me", storages).text
+        for storages in (["tracks", "comments"], ["tracks"], None)
+    )
+    scope: Scope
+    for scope in ("read", "write", "admin"):
+        assert admit(gate, every, scope, None).storage is None
+    for scope in ("read", "write"):
+        assert admit(gate, one, scope, None).storage == "tracks"
+    assert admit(gate, some, "read", None).storage is None
+    refused = "This token is for several storages: the request has to name one."
+    assert answer(refusal(gate, some, "write", None)) == (403, refused)
+    for text in (some, one):
+        refused = "This needs a token for all storages."
+        assert answer(refusal(gate, text, "admin", None)) == (403, refused)
 
 
 def test_which_storages_are_shown(tokens: Tokens, gate: Gate) -> None:
@@ -371,7 +378,8 @@ def test_a_public_key_writes_from_its_pages_only(tokens: Tokens, gate: Gate) -> 
         assert answer(refused) == (403, "This key is not for pages of this origin.")
     assert refusal(gate, made.text, "read", origin=PAGE).status == 403
     assert refusal(gate, made.text, "write", "comments", origin=PAGE).status == 403
-    assert refusal(gate, made.text, "write", None, origin=PAGE).status == 403
+    assert admit(gate, made.text, "write", None, origin=PAGE).storage == "tracks"
+    assert refusal(gate, made.text, "write", None).status == 403
 
 
 def test_the_origins_of_keys(tokens: Tokens, gate: Gate, clock: Clock) -> None:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cybertools.tracking.cli.command import DatabaseGroup, asked, done
-from cybertools.tracking.cli.output import Output, note, output_option, print_rows, utc
+from cybertools.tracking.cli.output import (
+    Output,
+    joined,
+    note,
+    output_option,
+    print_rows,
+    utc,
+)
 from cybertools.tracking.errors import InvalidValue, Unsupported
 from cybertools.tracking.service.access.principal import SCOPES
 from cybertools.tracking.service.access.starting import operator
@@ -96,19 +103,12 @@ def list_(output: Output | None) -> None:
     """Print the users, the oldest first, and when each password was set."""
     with _opened() as users:
         rows = [each.as_dict() for each in users.all()]
-    if output is None:
-        rows = [
-            {
-                **row,
-                "scopes": " ".join(row["scopes"]),
-                "storages": " ".join(row["storages"] or ["all"]),
-                "created": utc(row["created"]),
-                "changed": utc(row["changed"]),
-            }
-            for row in rows
-        ]
-    if rows or output:
-        print_rows(rows, output, COLUMNS)
+    if output == "json":
+        print_rows(rows, output)
+    elif output == "csv":
+        print_rows(map(joined, rows), output, COLUMNS)
+    elif rows:
+        print_rows(map(_cells, rows), output, COLUMNS)
     else:
         note("There is no user yet: `tracks user create NAME` makes one.")
 
@@ -146,6 +146,12 @@ def remove(name: str) -> None:
         _look_for(users, name)
         users.remove(name, operator())
     note(f"{name} is removed.")
+
+
+def _cells(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a table for people."""
+    times = {name: utc(row[name]) for name in ("created", "changed")}
+    return {**joined(row), "storages": " ".join(row["storages"] or ["all"]), **times}
 
 
 @contextmanager

@@ -5,7 +5,14 @@ from typing import Any
 import click
 
 from cybertools.tracking.cli.command import DatabaseGroup, asked, done
-from cybertools.tracking.cli.output import Output, note, output_option, print_rows, utc
+from cybertools.tracking.cli.output import (
+    Output,
+    joined,
+    note,
+    output_option,
+    print_rows,
+    utc,
+)
 from cybertools.tracking.errors import InvalidValue
 from cybertools.tracking.service.access.principal import SCOPES
 from cybertools.tracking.service.access.starting import open_tokens, operator
@@ -127,7 +134,7 @@ def list_(output: Output | None) -> None:
     if output == "json":
         print_rows(rows, output)
     elif output == "csv":
-        print_rows(map(_joined, rows), output, COLUMNS)
+        print_rows(map(joined, rows), output, COLUMNS)
     elif rows:
         print_rows(map(_cells, rows), output, COLUMNS)
     else:
@@ -174,12 +181,7 @@ def _row(token: Token) -> dict[str, Any]:
     return {**token.as_dict(), "state": token.state(now())}
 
 
-def _joined(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of CSV: its lists as one text each."""
-    return {k: " ".join(v) if isinstance(v, list) else v for k, v in row.items()}
-
-
 def _cells(row: dict[str, Any]) -> dict[str, Any]:
     """A row of a table for people."""
     times = {k: "never" if row[k] is None else utc(row[k]) for k in ("expires", "lastUsed")}
-    return {**_joined(row), "storages": " ".join(row["storages"] or ["all"]), **times}
+    return {**joined(row), "storages": " ".join(row["storages"] or ["all"]), **times}

@@ -102,9 +102,8 @@ class Gate:
 
         :param credential: the token's text, as the request has it.
         :param scope: what the request is for.
-        :param storage: the storage that it is about; None where it is about none, or about all.
-            Reading what is about all is for everybody with the scope: show them what their
-            `Principal.reaches`.
+        :param storage: the storage that it is about; None where it names none. What is written
+            then belongs to the `Principal.storage`; of what is read show what `may_read`.
         :param origin: the header ``Origin``.
         :param client: the address that it comes from.
         :raises Refused: it is not let in.
@@ -198,9 +197,12 @@ class Gate:
             text = f"This needs a token with the scope {scope}."
             self._forbidden(f"scope {scope}", text, address, token)
         if storage is None:
-            if scope != "read" and principal.storages is not None:
+            if scope == "admin" and principal.storages is not None:
                 text = "This needs a token for all storages."
                 self._forbidden("all storages", text, address, token)
+            if scope == "write" and principal.storages is not None and principal.storage is None:
+                text = "This token is for several storages: the request has to name one."
+                self._forbidden("no storage named", text, address, token)
         elif not principal.reaches(storage):
             text = "This token is not for this storage."
             self._forbidden("storage", text, address, token)

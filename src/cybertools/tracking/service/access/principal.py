@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias, get_args
 
 from cybertools.tracking.errors import TrackingError
 
-__all__ = ["RESERVED", "SCOPES", "Principal", "Refused", "Scope", "is_reserved"]
+__all__ = ["RESERVED", "SCOPES", "Principal", "Refused", "Scope", "is_reserved", "principal_of"]
 
 Scope: TypeAlias = Literal["read", "write", "admin"]
 
@@ -24,15 +24,17 @@ def is_reserved(name: str) -> bool:
     return name.casefold().startswith(RESERVED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """Who asks: the holder of a token, or a user who signed in."""
 
     name: str
-    token: str
+    storage: str | None = None
+    """The storage, where it reaches one alone: what is sent without naming one belongs there."""
+    token: str = ""
     """The token's public id; empty for a user who signed in with a password."""
-    scopes: frozenset[Scope]
-    storages: frozenset[str] | None = None
+    scopes: frozenset[Scope] = frozenset()
+    storages: frozenset[str] | None = frozenset()
     """The storages that it reaches; None is all."""
 
     def has(self, scope: Scope) -> bool:
@@ -44,6 +46,14 @@ class Principal:
         if is_reserved(storage):
             return self.storages is None and "admin" in self.scopes
         return self.storages is None or storage in self.storages
+
+
+def principal_of(
+    name: str, token: str, scopes: frozenset[Scope], storages: frozenset[str] | None
+) -> Principal:
+    """Who has these rights."""
+    only = next(iter(storages)) if storages and len(storages) == 1 else None
+    return Principal(name=name, storage=only, token=token, scopes=scopes, storages=storages)
 
 
 class Refused(TrackingError, PermissionError):

@@ -17,7 +17,13 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from cybertools.tracking.errors import InvalidType, InvalidValue
-from cybertools.tracking.service.access.principal import SCOPES, Principal, Scope, is_reserved
+from cybertools.tracking.service.access.principal import (
+    SCOPES,
+    Principal,
+    Scope,
+    is_reserved,
+    principal_of,
+)
 from cybertools.tracking.track import Track
 from cybertools.tracking.values import check_text, json_time, parse_time_stamp, shown
 
@@ -83,7 +89,7 @@ class Token:
     @property
     def principal(self) -> Principal:
         """Who it stands for."""
-        return Principal(self.name, self.id, self.scopes, self.storages)
+        return principal_of(self.name, self.id, self.scopes, self.storages)
 
     def as_dict(self) -> dict[str, Any]:
         """The token as JSON has it; nothing in it is secret."""

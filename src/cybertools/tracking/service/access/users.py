@@ -18,7 +18,7 @@ from cybertools.tracking.errors import InvalidType, InvalidValue
 from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.opening import open_storage
 from cybertools.tracking.service.access.audit import AUDIT, Audit
-from cybertools.tracking.service.access.principal import SCOPES, Principal, Scope
+from cybertools.tracking.service.access.principal import SCOPES, Principal, Scope, principal_of
 from cybertools.tracking.service.access.tokens import parse_scopes, parse_storages
 from cybertools.tracking.track import Track
 from cybertools.tracking.values import check_text, json_time, now, parse_time_stamp, shown
@@ -56,7 +56,7 @@ class User:
     @property
     def principal(self) -> Principal:
         """Who it is, once signed in."""
-        return Principal(self.name, "", self.scopes, self.storages)
+        return principal_of(self.name, "", self.scopes, self.storages)
 
     def as_dict(self) -> dict[str, Any]:
         """The user as JSON has it; nothing in it is secret."""
