@@ -4,7 +4,7 @@ import asyncio
 import http.client
 import socket
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -25,8 +25,8 @@ async def echo(request: Request) -> Response:
     return PlainTextResponse(str(size), headers={"Vary": "Accept-Encoding"})
 
 
-async def key_origins() -> Collection[str]:
-    return {PAGE}
+async def has_key_for(origin: str) -> bool:
+    return origin == PAGE
 
 
 class Answer(NamedTuple):
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
 def port() -> Iterator[int]:
     """The port of a server that knows these origins."""
     route = Route("/echo", echo, methods=["GET", "POST", "DELETE", "OPTIONS"])
-    app: Any = share_with_origins(Starlette(routes=[route]), {LISTED}, key_origins)
+    app: Any = share_with_origins(Starlette(routes=[route]), {LISTED}, has_key_for)
     config = uvicorn.Config(app, log_level="critical", server_header=False, lifespan="off")
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))

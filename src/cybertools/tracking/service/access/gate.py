@@ -37,9 +37,9 @@ NEW = 1.0
 """Seconds until a new token can be used, at the most: where it is not known yet, they are read
 again. Mostly at once, see `UNKNOWN_READS`."""
 
-UNKNOWN_READS = Rate(10, 10)
-"""How often a request with an unknown token has them read again at once; who guesses at tokens does
-not keep the database busy."""
+UNKNOWN_READS = Rate(0.5, 10)
+"""How often a request with an unknown token or origin has them read again at once. With more of
+them it is every `NEW` seconds: who guesses at tokens does not keep the database busy."""
 
 USED = 60.0
 """Seconds between two times that it is kept when a token was last used."""
@@ -144,14 +144,16 @@ class Gate:
         done = self._worker.submit(self._audit.record, action, principal.name, entry)
         await asyncio.shield(asyncio.wrap_future(done))
 
-    async def origins(self) -> frozenset[str]:
-        """The origins of all public keys that can be used."""
+    async def has_key_for(self, origin: str) -> bool:
+        """Whether there is a public key for pages of that origin."""
         try:
             await self._read(VALID)
+            if origin not in self._origins:
+                await self._read_for_unknown()
         except StorageError as error:
             # Those known last will do: they let nobody in.
             _log.warning("The tokens cannot be read: %s", error)
-        return self._origins
+        return origin in self._origins
 
     def close(self) -> None:
         """Wait for what is still to be kept, and end the thread. Closing twice is no error."""
@@ -169,7 +171,7 @@ class Gate:
             self._unauthorised("no token of ours", UNKNOWN, address)
         await self._read(VALID)
         if id not in self._known and not is_mistyped(credential):
-            await self._read(NEW if self._buckets.take("unknown", UNKNOWN_READS) else 0.0)
+            await self._read_for_unknown()
         token = self._known.get(id)
         # The same work whether there is such a token or not.
         digest = _NO_DIGEST if token is None else token.digest
@@ -256,6 +258,10 @@ class Gate:
             self._reading = self._worker.submit(self._read_now)
         if old >= age:
             await asyncio.shield(asyncio.wrap_future(self._reading))
+
+    async def _read_for_unknown(self) -> None:
+        """See to it that what was made just now is known."""
+        await self._read(NEW if self._buckets.take("unknown", UNKNOWN_READS) else 0.0)
 
     def _read_now(self) -> None:
         started = self._monotonic()

@@ -23,21 +23,22 @@ PREFLIGHT_AGE = b"600"
 def share_with_origins(
     app: App,
     listed: Collection[str],
-    key_origins: Callable[[], Awaitable[Collection[str]]],
+    has_key_for: Callable[[str], Awaitable[bool]],
 ) -> App:
     """Let pages of other origins use the service (CORS), those that are known.
 
     Preflights are answered here. Cookies are never sent along: the answers have no
     ``Access-Control-Allow-Credentials``, so no page acts for somebody who is signed in.
 
-    :param listed: the origins that may do all that their token may.
-    :param key_origins: gives the origins of the public keys, whose pages may only send (POST).
+    :param listed: the origins that may do all that their token may; ``*`` is any.
+    :param has_key_for: whether there is a public key for an origin, whose pages may only send
+        (POST).
     """
 
     async def methods_of(origin: str) -> bytes:
-        if origin in listed:
+        if origin in listed or "*" in listed:
             return METHODS
-        return b"POST" if origin in await key_origins() else b""
+        return b"POST" if await has_key_for(origin) else b""
 
     async def sharing(scope: Scope, receive: Receive, send: Send) -> None:
         origin = _header(scope, b"origin") if scope["type"] == "http" else None
@@ -69,7 +70,9 @@ async def _answer_preflight(send: Send, origin: bytes, methods: bytes) -> None:
     headers: Headers = [
         (b"vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
     ]
-    if methods:
+    if not methods:
+        headers.append((b"content-length", b"0"))
+    else:
         headers += [
             (b"access-control-allow-origin", origin),
             (b"access-control-allow-methods", methods),
