@@ -55,6 +55,8 @@ COMMANDS = {
     "check": "keeping.check",
     "serve": "serving.serve",
     "watch": "watching.watch",
+    "token": "tokens.token",
+    "user": "accounts.user",
 }
 
 

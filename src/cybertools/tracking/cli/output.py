@@ -18,6 +18,7 @@ __all__ = [
     "Output",
     "ago",
     "coloured",
+    "joined",
     "note",
     "output_option",
     "print_card",
@@ -83,6 +84,11 @@ def print_rows(
         _print_csv(iterator, columns)
     else:
         _print_table(([_cell(name, row[name]) for name in columns] for row in iterator), columns)
+
+
+def joined(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row for a table or CSV: each of its lists as one text."""
+    return {k: " ".join(v) if isinstance(v, list) else v for k, v in row.items()}
 
 
 def print_tracks(storage: Storage, criteria: Mapping[str, Any], output: Output | None) -> int:
