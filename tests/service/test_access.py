@@ -23,18 +23,14 @@ from cybertools.tracking.service.access.limits import (
     is_loopback,
     network_of,
 )
-from cybertools.tracking.service.access.principal import (
-    Principal,
-    Refused,
-    Scope,
-    is_reserved,
-)
+from cybertools.tracking.service.access.principal import Principal, is_reserved
 from cybertools.tracking.service.access.starting import (
     first_token,
     open_tokens,
     require_tokens,
 )
 from cybertools.tracking.service.access.tokens import id_in, is_mistyped, mint, parse_origin
+from cybertools.tracking.service.gate import Refused, Scope
 from cybertools.tracking.testing import Opener
 from tests.command import folder, run, spawn
 from tests.engines import ENGINES, EngineUnderTest

@@ -11,9 +11,10 @@ from argon2 import PasswordHasher
 from cybertools.tracking.errors import InvalidValue
 from cybertools.tracking.service.access.audit import AUDIT, NOBODY, Audit
 from cybertools.tracking.service.access.limits import Rate
-from cybertools.tracking.service.access.principal import Refused, is_reserved
+from cybertools.tracking.service.access.principal import is_reserved
 from cybertools.tracking.service.access.signing_in import SignIn
 from cybertools.tracking.service.access.users import LONGEST, USERS, User, Users, open_users
+from cybertools.tracking.service.gate import Refused
 from cybertools.tracking.testing import Opener
 from tests.command import folder, run, spawn
 from tests.engines import ENGINES, EngineUnderTest

@@ -1,6 +1,7 @@
 """Commands about a service: run one, and watch one."""
 
 import socket
+from contextlib import closing
 from typing import Literal
 
 import click
@@ -73,8 +74,13 @@ def serve(
     """
     place = click.get_current_context().find_root().ensure_object(Place)
     try:
+        from cybertools.tracking.service.access.gate import Gate
+        from cybertools.tracking.service.access.starting import (
+            first_token,
+            open_tokens,
+            require_tokens,
+        )
         from cybertools.tracking.service.app import make_app
-        from cybertools.tracking.service.gate import ClosedGate
         from cybertools.tracking.service.logs import set_up
         from cybertools.tracking.service.serving import listening
         from cybertools.tracking.service.serving import serve as serve_app
@@ -89,11 +95,15 @@ def serve(
         attributes=attributes,
         origins=origins,
     )
-    # Nobody is let in without a token, and there are none yet.
-    app = make_app(settings, ClosedGate())
-    with listening(host, port) as sock:
-        set_up(log_format, log_level)
-        serve_app(app, sock, lambda: note(f"{settings.url} is served at {_url(sock)}"), proxies)
+    with open_tokens(settings.url) as tokens:
+        require_tokens(host, tokens)
+        first = first_token(host, tokens)
+        if first is not None:
+            note(f"The first token, for everything. Keep it: it is shown only now.\n{first}")
+        with closing(Gate(tokens)) as gate, listening(host, port) as sock:
+            app = make_app(settings, gate)
+            set_up(log_format, log_level)
+            serve_app(app, sock, lambda: note(f"{settings.url} is served at {_url(sock)}"), proxies)
 
 
 def _url(sock: socket.socket) -> str:

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from cybertools.tracking.service import asking, managing, pages, saving
+from cybertools.tracking.service.access.origins import share_with_origins
 from cybertools.tracking.service.endpoints import Door, Endpoint
 from cybertools.tracking.service.gate import Gate
 from cybertools.tracking.service.problems import Bad, as_reply
@@ -44,7 +44,11 @@ class Application:
             redirect_slashes=False,
             default=_nothing_here,
             lifespan=lifespan,
-            middleware=_middleware(service.settings),
+            middleware=[
+                Middleware(
+                    share_with_origins, service.settings.origins, service.gate.has_key_for
+                )
+            ],
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,23 +97,3 @@ class _Methods:
 async def _nothing_here(scope: Scope, receive: Receive, respond: Send) -> None:
     answer = as_reply(Bad("not-found", "There is nothing at this path."))
     await send(answer, scope, receive, respond, 0)
-
-
-def _middleware(settings: Settings) -> list[Middleware]:
-    if not settings.origins:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "Content-Encoding",
-                "Content-Type",
-                "Idempotency-Key",
-                "Last-Event-ID",
-            ],
-            expose_headers=["Link", "Location", "Retry-After"],
-        )
-    ]

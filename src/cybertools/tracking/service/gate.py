@@ -62,6 +62,9 @@ class Gate(Protocol):
     async def may_read(self, principal: Principal, storage: str) -> bool:
         """Whether a storage is shown to who was let in, in the list of all."""
 
+    async def has_key_for(self, origin: str) -> bool:
+        """Whether pages of that origin have a public key, and may send tracks with it."""
+
 
 class ClosedGate:
     """Lets nobody in."""
@@ -81,6 +84,11 @@ class ClosedGate:
     async def may_read(self, principal: Principal, storage: str) -> bool:
         """See `Gate.may_read`."""
         del principal, storage
+        return False
+
+    async def has_key_for(self, origin: str) -> bool:
+        """See `Gate.has_key_for`."""
+        del origin
         return False
 
 
@@ -103,3 +111,8 @@ class OpenGate:
         """See `Gate.may_read`."""
         del principal, storage
         return True
+
+    async def has_key_for(self, origin: str) -> bool:
+        """See `Gate.has_key_for`."""
+        del origin
+        return False

@@ -20,8 +20,9 @@ from cybertools.tracking.service.access.limits import (
     is_loopback,
     network_of,
 )
-from cybertools.tracking.service.access.principal import Principal, Refused, Scope
+from cybertools.tracking.service.access.principal import Principal
 from cybertools.tracking.service.access.tokens import Token, digest_of, id_in, is_mistyped
+from cybertools.tracking.service.gate import Refused, Scope
 from cybertools.tracking.values import now
 
 __all__ = ["FRESH", "NEW", "USED", "VALID", "Gate"]

@@ -1,13 +1,12 @@
-"""Who asks, once let in, and the error for those who are not."""
+"""Who asks, once let in: what it may do."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
-from cybertools.tracking.errors import TrackingError
+from cybertools.tracking.service import gate
+from cybertools.tracking.service.gate import Scope
 
-__all__ = ["RESERVED", "SCOPES", "Principal", "Refused", "Scope", "is_reserved", "principal_of"]
-
-Scope: TypeAlias = Literal["read", "write", "admin"]
+__all__ = ["RESERVED", "SCOPES", "Principal", "is_reserved", "principal_of"]
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 """What a token may be for. ``admin`` implies the others; ``write`` does not imply ``read``."""
@@ -25,12 +24,9 @@ def is_reserved(name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
+class Principal(gate.Principal):
     """Who asks: the holder of a token, or a user who signed in."""
 
-    name: str
-    storage: str | None = None
-    """The storage, where it reaches one alone: what is sent without naming one belongs there."""
     token: str = ""
     """The token's public id; empty for a user who signed in with a password."""
     scopes: frozenset[Scope] = frozenset()
@@ -54,23 +50,3 @@ def principal_of(
     """Who has these rights."""
     only = next(iter(storages)) if storages and len(storages) == 1 else None
     return Principal(name=name, storage=only, token=token, scopes=scopes, storages=storages)
-
-
-class Refused(TrackingError, PermissionError):
-    """A request is not let in. The message is for whoever sent it, and tells no secret."""
-
-    def __init__(
-        self,
-        message: str,
-        status: Literal[401, 403, 429] = 401,
-        retry_after: int | None = None,
-    ) -> None:
-        """A refusal.
-
-        :param status: 401: a token is needed, or it is not (no longer) one; 403: it is not for
-            that; 429: there are too many requests.
-        :param retry_after: with 429, seconds until it may be tried again.
-        """
-        super().__init__(message)
-        self.status: int = status
-        self.retry_after = retry_after

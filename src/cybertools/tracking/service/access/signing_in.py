@@ -9,8 +9,8 @@ from threading import BoundedSemaphore
 
 from cybertools.tracking.service.access.audit import NOBODY
 from cybertools.tracking.service.access.limits import Buckets, Rate, network_of
-from cybertools.tracking.service.access.principal import Refused
 from cybertools.tracking.service.access.users import User, Users
+from cybertools.tracking.service.gate import Refused
 
 __all__ = ["ADDRESS", "NAME", "WAITING", "SignIn"]
 

@@ -20,10 +20,10 @@ from cybertools.tracking.errors import InvalidType, InvalidValue
 from cybertools.tracking.service.access.principal import (
     SCOPES,
     Principal,
-    Scope,
     is_reserved,
     principal_of,
 )
+from cybertools.tracking.service.gate import Scope
 from cybertools.tracking.track import Track
 from cybertools.tracking.values import check_text, json_time, parse_time_stamp, shown
 

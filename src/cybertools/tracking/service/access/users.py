@@ -18,8 +18,9 @@ from cybertools.tracking.errors import InvalidType, InvalidValue
 from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.opening import open_storage
 from cybertools.tracking.service.access.audit import AUDIT, Audit
-from cybertools.tracking.service.access.principal import SCOPES, Principal, Scope, principal_of
+from cybertools.tracking.service.access.principal import SCOPES, Principal, principal_of
 from cybertools.tracking.service.access.tokens import parse_scopes, parse_storages
+from cybertools.tracking.service.gate import Scope
 from cybertools.tracking.track import Track
 from cybertools.tracking.values import check_text, json_time, now, parse_time_stamp, shown
 
