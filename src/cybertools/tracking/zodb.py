@@ -114,6 +114,7 @@ class ZodbEngine(Engine):
         self._manager = transaction.TransactionManager()
         self._connection: Any = None
         self._depth = 0
+        self._name = name
         self._attributes = attributes
         with file.lock:
             self._connection = file.db.open(self._manager)
@@ -170,8 +171,19 @@ class ZodbEngine(Engine):
     current_run = _call("current_run")
     runs = _stream("runs")
     count_runs = _call("count_runs")
+    highest = _call("highest")
+    run_rows = _stream("run_rows")
+    spent_keys = _stream("spent_keys")
+    put_runs = _call("put_runs", writes=True)
+    put_tracks = _call("put_tracks", writes=True)
+    put_keys = _call("put_keys", writes=True)
+    retire = _call("retire", writes=True)
     reindex = _call("reindex", writes=True)
     check = _call("check")
+
+    def place(self) -> str:
+        """See `Engine.place`."""
+        return f"zodb {self._file.path} {self._name}"
 
     def setup_indexes(self) -> None:
         """See `Engine.setup_indexes`."""

@@ -18,7 +18,7 @@ from cybertools.tracking.interfaces import Info, Storage, attributes_of
 from cybertools.tracking.sql.engine import CHUNK, SqlEngine
 from cybertools.tracking.sql.pool import BUSY_SECONDS, Pool
 from cybertools.tracking.sql.statements import Dialect, Part, Tables
-from cybertools.tracking.track import Row, Track
+from cybertools.tracking.track import Row, RunRow, Track
 
 __all__ = ["SqliteEngine", "open_file"]
 
@@ -71,6 +71,7 @@ class SqliteDialect(Dialect):
 
     time_value = "?"
     for_update = ""
+    run_rows = "VALUES (?, ?, ?, ?, ?, ?, ?)"
 
     def seconds(self, column: str) -> str:
         """See `Dialect.seconds`."""
@@ -103,8 +104,8 @@ class SqliteEngine(SqlEngine):
         self._pool = pool
         self._name = name
         self._spend_keys = f"INSERT INTO {tables.keys} (key, number) VALUES (?, ?)"
-        self._next = (
-            f"SELECT max(coalesce((SELECT max(number) FROM {tables.tracks}), 0), retired) + 1"
+        self._highest = (
+            f"SELECT max(coalesce((SELECT max(number) FROM {tables.tracks}), 0), retired)"
             " FROM storages WHERE name = ?"
         )
 
@@ -143,7 +144,7 @@ class SqliteEngine(SqlEngine):
 
     def next_numbers(self, connection: Any, count: int) -> Sequence[int]:
         """See `SqlEngine.next_numbers`."""
-        first = connection.execute(self._next, (self._name,)).fetchone()[0]
+        first = connection.execute(self._highest, (self._name,)).fetchone()[0] + 1
         return range(first, first + count)
 
     def insert_many(self, connection: Any, rows: list[Row]) -> None:
@@ -154,6 +155,10 @@ class SqliteEngine(SqlEngine):
         """See `SqlEngine.spend_many`."""
         connection.executemany(self._spend_keys, keys)
         return {}
+
+    def upsert_runs(self, connection: Any, rows: list[RunRow]) -> None:
+        """See `SqlEngine.upsert_runs`."""
+        connection.executemany(self.sql.put_runs, rows)
 
     def remove(self, number: int) -> bool:
         """See `Engine.remove`."""
@@ -167,6 +172,22 @@ class SqliteEngine(SqlEngine):
                 (number, self._name),
             )
             return True
+
+    def place(self) -> str:
+        """See `Engine.place`."""
+        path = self._pool.path
+        return f"sqlite {Path(path).resolve() if path else id(self)} {self._name}"
+
+    def highest(self) -> int:
+        """See `Engine.highest`."""
+        return int(self.one(self._highest, (self._name,))[0])
+
+    def retire(self, number: int) -> None:
+        """See `Engine.retire`."""
+        with self.writing() as connection:
+            connection.execute(
+                "UPDATE storages SET retired = max(retired, ?) WHERE name = ?", (number, self._name)
+            )
 
     def reindex(self) -> None:
         """See `Engine.reindex`."""
@@ -282,7 +303,7 @@ def _create_catalogue(connection: sqlite3.Connection) -> None:
         "CREATE TABLE storages ("
         " name TEXT PRIMARY KEY,"
         " prefix TEXT NOT NULL UNIQUE,"  # of the names of its tables
-        " retired INTEGER NOT NULL DEFAULT 0"  # the highest number of a removed track, if needed
+        " retired INTEGER NOT NULL DEFAULT 0"  # no new track has a number up to this one
         ") STRICT"
     )
 
