@@ -13,7 +13,7 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.opening import open_storage
 from cybertools.tracking.track import Track
 
-__all__ = ["Command", "Group", "Place", "done", "opened"]
+__all__ = ["Command", "Group", "Place", "done", "opened", "track_type"]
 
 
 @dataclass
@@ -78,10 +78,16 @@ def opened(make: bool = False, attributes: tuple[str, ...] = ()) -> Iterator[Sto
         raise StorageError(
             f"There is no {missing} here yet: `tracks import FILE` or `tracks save …` makes it."
         )
-    names = (*Track.index_attributes, *attributes)
-    factory = type("Track", (Track,), {"__slots__": (), "index_attributes": names})
-    with open_storage(place.url, place.name, factory if attributes else Track) as storage:
+    with open_storage(place.url, place.name, track_type(attributes)) as storage:
         yield storage
+
+
+def track_type(attributes: tuple[str, ...]) -> type[Track]:
+    """The type of tracks that are queried by these data as well."""
+    if not attributes:
+        return Track
+    names = (*Track.index_attributes, *attributes)
+    return type("Track", (Track,), {"__slots__": (), "index_attributes": names})
 
 
 def _missing_file(url: str) -> str | None:

@@ -13,14 +13,14 @@ from typing import Any
 import orjson
 
 from cybertools.tracking.criteria import Scalar
-from cybertools.tracking.errors import SchemaError, StorageUnavailable
+from cybertools.tracking.errors import SchemaError, StorageError, StorageUnavailable
 from cybertools.tracking.interfaces import Info, Storage, attributes_of
 from cybertools.tracking.sql.engine import CHUNK, SqlEngine
 from cybertools.tracking.sql.pool import BUSY_SECONDS, Pool
 from cybertools.tracking.sql.statements import Dialect, Part, Tables
 from cybertools.tracking.track import Row, RunRow, Track
 
-__all__ = ["SqliteEngine", "open_file"]
+__all__ = ["SqliteEngine", "names_in", "open_file"]
 
 APPLICATION_ID = 0x54524B53
 """What a file says it is (``file tracks.db`` shows it): TRKS."""
@@ -233,18 +233,42 @@ def open_file(path: str, name: str, factory: type[Track], durability: str) -> St
 
     Without a path the database is in memory. Several storages may be open on one file.
     """
-    if path.startswith("//"):  # sqlite:///home/me/tracks.db, as others write it
-        path = "/" + path.lstrip("/")
-    if path == ":memory:":
-        path = ""
     attributes = attributes_of(factory)
-    pool = Pool(str(Path(path).expanduser()) if path else "", durability)
+    pool = Pool(_real(path), durability)
     try:
         tables = _prepared(pool, name, attributes)
     except BaseException:
         pool.close()
         raise
     return Storage(SqliteEngine(pool, name, tables, attributes), name, factory)
+
+
+def names_in(path: str) -> list[str]:
+    """The sorted names of the storages in that file.
+
+    :raises StorageError: there is none.
+    """
+    real = _real(path)
+    if not real:
+        return []
+    if not Path(real).exists():
+        raise StorageError(f"There is no file {path}.")
+    pool = Pool(real, "full")
+    try:
+        with pool.reading() as connection:
+            if not _version(connection, path):
+                return []
+            rows = connection.execute("SELECT name FROM storages ORDER BY name").fetchall()
+            return [row[0] for row in rows]
+    finally:
+        pool.close()
+
+
+def _real(path: str) -> str:
+    """The path as the file system has it; empty for a database in memory."""
+    if path.startswith("//"):  # sqlite:///home/me/tracks.db, as others write it
+        path = "/" + path.lstrip("/")
+    return str(Path(path).expanduser()) if path not in ("", ":memory:") else ""
 
 
 # The schema
