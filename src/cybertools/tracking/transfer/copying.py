@@ -64,7 +64,7 @@ def copy_storage(source: Storage, target: Storage, tell: Tell = silent) -> Copie
         raise InvalidValue("The source and the target are the same storage.")
     highest = ours.highest()
     found = _last_number(theirs)
-    _check_beginning(ours, theirs, found)
+    _check_beginning(ours, theirs, found, highest)
     theirs.retire(highest)
     runs = tracks = keys = 0
     for some_runs in _batches(ours.run_rows()):
@@ -95,13 +95,16 @@ def _last_number(engine: Engine) -> int:
     return low
 
 
-def _check_beginning(source: Engine, target: Engine, last: int) -> None:
+def _check_beginning(source: Engine, target: Engine, last: int, highest: int) -> None:
     """Refuse a target whose contents are not from this source, by some tracks and all runs."""
     places = {*range(0, last, max(1, last // SAMPLES)), last - 1} if last else ()
     for place in sorted(places):
-        one, other = (e.select(Criteria(after=place, limit=1)) for e in (source, target))
-        if not one or one[0][:4] != other[0][:4]:
-            raise _refusal(f"its track {track_id(other[0][0])}")
+        (row,) = target.select(Criteria(after=place, limit=1))
+        number = row[0]
+        known = source.track(number)
+        # One that the source has no more was removed there, which is for the comparison to tell.
+        if number > highest or (known is not None and known[:4] != row[:4]):
+            raise _refusal(f"its track {track_id(number)}")
     for run, copy in pairs(source.run_rows(), target.run_rows()):
         if copy is not None and (run is None or run[:4] != copy[:4]):
             raise _refusal(f"its run {copy.id}")
