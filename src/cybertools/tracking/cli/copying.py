@@ -1,6 +1,6 @@
 """The command that copies storages from one database into another: copy."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -54,7 +54,7 @@ def copy(
     verify_only: bool,
     json: bool,
 ) -> None:
-    """Copy a storage into another database, of any engine, and compare.
+    """Copy a storage into another database, of any engine.
 
     All stays as it is: ids, runs, time stamps, keys; a save in TO goes on with the next id. TO is
     made if it is not there. It must be empty, or have been copied from FROM before.
@@ -183,25 +183,33 @@ def _print(name: str, copied: Copied | None, compared: Compared | None) -> None:
     if copied is not None:
         before = f" after {copied.found}" if int(copied.found) else ""
         print(
-            f"{name}: {copied.tracks:,} tracks copied{before}, up to {copied.up_to};"
-            f" {copied.runs:,} runs, {copied.keys:,} keys"
+            f"{name}: {_many(copied.tracks, 'track')} copied{before}, up to {copied.up_to};"
+            f" {_many(copied.runs, 'run')}, {_many(copied.keys, 'key')}"
         )
     if compared is None:
         return
     if compared.equal:
         print(
-            f"{name}: equal in all {compared.tasks:,} tasks ({compared.tracks:,} tracks),"
-            f" {compared.runs:,} runs, {compared.keys:,} keys"
+            f"{name}: equal in {_many(compared.tasks, 'task')} ({_many(compared.tracks, 'track')}),"
+            f" {_many(compared.runs, 'run')}, {_many(compared.keys, 'key')}"
         )
         return
-    tasks = [f"{t.taskId!r} ({t.source:,} and {t.target:,})" for t in compared.different_tasks]
-    _note_different(name, "tasks (tracks in FROM and TO)", tasks)
-    _note_different(name, "runs", compared.different_runs)
-    _note_different(name, "keys", [repr(key) for key in compared.different_keys])
+    tasks = [
+        f"{task.taskId!r} (FROM has {_many(task.source, 'track')}, TO {task.target:,})"
+        for task in compared.different_tasks
+    ]
+    _note_different(name, "task", tasks)
+    _note_different(name, "run", compared.different_runs)
+    _note_different(name, "key", [*map(repr, compared.different_keys)])
 
 
-def _note_different(name: str, what: str, which: Iterable[Any]) -> None:
-    shown = [*map(str, which)]
-    if shown:
-        more = ", …" if len(shown) > NAMED else ""
-        note(f"{name}: {len(shown):,} different {what}: {', '.join(shown[:NAMED])}{more}")
+def _note_different(name: str, what: str, which: Sequence[object]) -> None:
+    if which:
+        differ = "differs" if len(which) == 1 else "differ"
+        more = ", …" if len(which) > NAMED else ""
+        shown = ", ".join(map(str, which[:NAMED]))
+        note(f"{name}: {_many(len(which), what)} {differ}: {shown}{more}")
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
