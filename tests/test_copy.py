@@ -1,5 +1,6 @@
 """A storage copied into another one, of any engine: the same in all that can be asked of it."""
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -438,6 +439,34 @@ def test_killed_and_started_again(large: str, url: str) -> None:
         with open_storage(large) as source:
             hold(source, target)
         assert target.saveUserTrack("a1", 0, "u", {}) == track_id(SIZE + 1)
+
+
+def test_connections_that_are_cut_between_batches(large: str, tmp_path: Path) -> None:
+    with fresh_url(POSTGRES, tmp_path) as url, open_storage(large) as source:
+        import psycopg
+
+        def cut(*_: int) -> None:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+
+        with open_storage(url) as target:
+            copy_storage(source, target, cut)
+            hold(source, target)
+
+
+def test_ctrl_c(large: str) -> None:
+    with open_storage("sqlite:copy.db") as target:
+        with spawn("copy", large, "sqlite:copy.db") as process:
+            while len(target) == 0 and process.poll() is None:
+                time.sleep(0.001)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate()
+        assert process.returncode == 130
+        assert (out, err) == (b"", b"Interrupted: the same command goes on from here.\n")
+        assert run("copy", large, "sqlite:copy.db", "--json").json[0]["equal"] is True
 
 
 # What the command says

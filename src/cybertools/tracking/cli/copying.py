@@ -8,7 +8,7 @@ import click
 from cybertools.tracking.cli.command import Command, Place, done, track_type
 from cybertools.tracking.cli.output import note, print_rows
 from cybertools.tracking.cli.progress import progress
-from cybertools.tracking.errors import InvalidValue, Unsupported
+from cybertools.tracking.errors import InvalidValue, StorageUnavailable, Unsupported
 from cybertools.tracking.opening import open_storage, storage_names
 from cybertools.tracking.transfer.comparing import Compared, compare_storages
 from cybertools.tracking.transfer.copying import Copied, copy_storage
@@ -95,6 +95,8 @@ def copy(
     except KeyboardInterrupt:
         note("Interrupted: the same command goes on from here.")
         done(130)
+    except StorageUnavailable as error:
+        raise StorageUnavailable(f"{error} The same command goes on from here.") from error
     done(0 if equal else 1)
 
 
