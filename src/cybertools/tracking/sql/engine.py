@@ -321,11 +321,16 @@ class SqlEngine(Engine):
         self, part: Part, limit: int | None, columns: str | None = None
     ) -> tuple[str, list[Any]]:
         """The statement for a part of an answer, at most so many rows of it, and its values."""
-        sql = f"SELECT {columns or self.sql.columns} FROM {self.tables.tracks}{part.where}"
-        sql += part.order
+        select = f"SELECT {columns or self.sql.columns} FROM {self.tables.tracks}"
         if limit is None:
-            return sql, part.values
-        return f"{sql} LIMIT ?", [*part.values, min(limit, _NO_LIMIT)]
+            return f"{select}{part.where}{part.order}", part.values
+        values = [*part.values, min(limit, _NO_LIMIT)]
+        if part.is_sorted_in_index:
+            # The index of the last track has all that is needed to find the page, so that of the
+            # tracks themselves only those on it are read.
+            found = f"SELECT number FROM {self.tables.tracks}{part.where}{part.order} LIMIT ?"
+            return f"{select} WHERE number IN ({found}){part.order}", values
+        return f"{select}{part.where}{part.order} LIMIT ?", values
 
     # Runs
 

@@ -326,9 +326,9 @@ def _create_catalogue(connection: sqlite3.Connection) -> None:
     connection.execute(
         "CREATE TABLE storages ("
         " name TEXT PRIMARY KEY,"
-        " prefix TEXT NOT NULL UNIQUE,"  # of the names of its tables
+        " prefix TEXT NOT NULL,"  # of the names of its tables
         " retired INTEGER NOT NULL DEFAULT 0"  # no new track has a number up to this one
-        ") STRICT"
+        ") STRICT, WITHOUT ROWID"
     )
 
 

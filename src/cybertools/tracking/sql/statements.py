@@ -183,6 +183,8 @@ class Part:
     where: str
     order: str
     values: list[Any]
+    is_sorted_in_index: bool = False
+    """Whether what is sorted, to give one page, stands in an index: a task's tracks by time."""
 
 
 def parts_for(criteria: Criteria, dialect: Dialect, after: float | None) -> list[Part]:
@@ -208,10 +210,12 @@ def parts_for(criteria: Criteria, dialect: Dialect, after: float | None) -> list
         conditions.append(f"timeStamp <= {time}")
         values.append(criteria.time_to)
     order = _ORDERS[criteria.order]
+    names = {match.name for match in criteria.matches}
+    in_index = criteria.order != "id" and "taskId" in names and names <= {*METADATA}
 
     def part(conditions: list[str], values: list[Any]) -> Part:
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return Part(where, f" ORDER BY {order}", values)
+        return Part(where, f" ORDER BY {order}", values, in_index)
 
     if criteria.after is None:
         return [part(conditions, values)]
