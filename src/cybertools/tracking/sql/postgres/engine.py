@@ -303,7 +303,9 @@ _LAST = "CASE WHEN is_called THEN last_value ELSE 0 END"
 
 _HOLDERS = (
     "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation'"
-    " AND mode = 'RowExclusiveLock' AND relation = ?::regclass AND pid <> pg_backend_pid()"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " AND mode = 'RowExclusiveLock' AND relation = ?::regclass"
+    " AND pid IS DISTINCT FROM pg_backend_pid()"
 )
 """The transactions that have taken a number from a sequence."""
 
