@@ -23,7 +23,7 @@ from BTrees.OOBTree import OOBTree, OOTreeSet
 from persistent import Persistent
 
 from cybertools.tracking.criteria import Criteria, Match, prefix_end
-from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageClosed
+from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageClosed, StorageError
 from cybertools.tracking.interfaces import (
     Change,
     Engine,
@@ -47,7 +47,7 @@ from cybertools.tracking.moments import (
     remove_moment,
 )
 from cybertools.tracking.record import Record
-from cybertools.tracking.track import Row, Run, Track
+from cybertools.tracking.track import Row, Run, RunRow, Track
 from cybertools.tracking.values import decode_data, merge_data, now, track_id
 
 __all__ = ["BTreeEngine", "TrackingStorage"]
@@ -317,10 +317,8 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         with self._guard():
             if number not in self._tracks:
                 return False
-            if number == self._tracks.maxKey() and number > self._retired:
-                if (journal := self._journal()) is not None:
-                    journal.append((setattr, self, "_retired", self._retired))
-                self._retired = number
+            if number == self._tracks.maxKey():
+                self.retire(number)
             self._drop(number)
             return True
 
@@ -690,6 +688,77 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             self._current.pop(taskId, None)
         else:
             self._current[taskId] = runId
+
+    # Moving
+
+    def place(self) -> str:
+        """See `Engine.place`."""
+        return f"memory {id(self)}"
+
+    def highest(self) -> int:
+        """See `Engine.highest`."""
+        with self._guard():
+            tracks = self._tracks
+            return int(max(tracks.maxKey() if tracks else 0, self._retired))
+
+    def run_rows(self) -> Iterator[RunRow]:
+        """See `Engine.run_rows`."""
+        last = 0
+        while True:
+            with self._guard():
+                found = [self._run_row(i) for i in islice(self._runs.keys(last + 1), CHUNK)]
+            if not found:
+                return
+            yield from found
+            last = found[-1].id
+
+    def _run_row(self, runId: int) -> RunRow:
+        run = self._runs[runId]
+        return RunRow._make((runId, *run, self._current.get(run[0] or "") == runId))
+
+    def spent_keys(self) -> Iterator[tuple[str, int]]:
+        """See `Engine.spent_keys`."""
+        last = ""  # no key is empty
+        while True:
+            with self._guard():
+                found = [*islice(self._keys.items(last, excludemin=True), CHUNK)]
+            if not found:
+                return
+            yield from found
+            last = found[-1][0]
+
+    def put_runs(self, rows: list[RunRow]) -> None:
+        """See `Engine.put_runs`."""
+        with self.transaction():
+            for runId, task, *others, is_current in rows:
+                self._set_run(runId, (task, *others))
+                if task is not None and is_current != (self._current.get(task) == runId):
+                    self._set_current(task, runId if is_current else None)
+
+    def put_tracks(self, rows: list[Row]) -> None:
+        """See `Engine.put_tracks`."""
+        with self.transaction():
+            for number, task, run, user, time, json in rows:
+                if number in self._tracks:
+                    raise StorageError(f"There is a track {track_id(number)!r} already.")
+                if run not in self._runs:
+                    raise InvalidRun(run)
+                self._put(number, (intern(task), run, intern(user), time, json))
+
+    def put_keys(self, keys: list[tuple[str, int]]) -> None:
+        """See `Engine.put_keys`."""
+        with self.transaction():
+            for key, number in keys:
+                if key not in self._keys:
+                    self._spend(key, number)
+
+    def retire(self, number: int) -> None:
+        """See `Engine.retire`."""
+        with self._guard():
+            if number > self._retired:
+                if (journal := self._journal()) is not None:
+                    journal.append((setattr, self, "_retired", self._retired))
+                self._retired = number
 
     # Keeping
 

@@ -43,7 +43,7 @@ from cybertools.tracking.errors import (
     TrackNotFound,
 )
 from cybertools.tracking.record import Record, record_from
-from cybertools.tracking.track import METADATA, Row, Run, Track
+from cybertools.tracking.track import METADATA, Row, Run, RunRow, Track
 from cybertools.tracking.values import (
     TEXT_LIMIT,
     TimeStamp,
@@ -607,6 +607,53 @@ class Engine(ABC):
     @abstractmethod
     def count_runs(self, state: RunState) -> int:
         """How many runs are in that state."""
+
+    # Moving: the contents as they are stored, given out and taken in. Tracks are given out by
+    # `select` and `stream`.
+
+    @abstractmethod
+    def place(self) -> str:
+        """What tells the stored contents from any other: two engines of one place share them."""
+
+    @abstractmethod
+    def highest(self) -> int:
+        """The highest number that a track may have had; 0 where there was none.
+
+        Saves that had begun are waited for: no track of a number up to this one appears later.
+
+        :raises StorageUnavailable: one of them does not come to its end.
+        """
+
+    @abstractmethod
+    def run_rows(self) -> Iterator[RunRow]:
+        """All runs, in order of their ids."""
+
+    @abstractmethod
+    def spent_keys(self) -> Iterator[tuple[str, int]]:
+        """All spent keys with the numbers of their tracks, in order of the keys."""
+
+    @abstractmethod
+    def put_runs(self, rows: list[RunRow]) -> None:
+        """Store runs under their ids, in order of these. One that is there is brought up to date.
+
+        The next run's id is higher than all of them.
+        """
+
+    @abstractmethod
+    def put_tracks(self, rows: list[Row]) -> None:
+        """Store tracks under their numbers, all or none. The next number is higher than all.
+
+        :raises InvalidRun: the run of one of them is not there.
+        :raises StorageError: there is a track of one of these numbers already.
+        """
+
+    @abstractmethod
+    def put_keys(self, keys: list[tuple[str, int]]) -> None:
+        """Spend keys for the tracks of these numbers; those that are spent stay as they are."""
+
+    @abstractmethod
+    def retire(self, number: int) -> None:
+        """Give no number up to this one to a track that is saved from now on."""
 
     # Keeping
 

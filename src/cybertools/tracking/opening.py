@@ -1,6 +1,7 @@
 """``open_storage``: from a URL to a storage."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeAlias, get_args
 
 from cybertools.tracking.errors import InvalidType, InvalidValue, Unsupported
@@ -42,8 +43,6 @@ def open_storage(
     :raises InvalidValue: there is no engine for that URL.
     :raises StorageError: the database cannot be opened.
     """
-    if not isinstance(url, str):
-        raise InvalidType(f"url must be text like 'sqlite:tracks.db', not {kind_of(url)}.")
     if durability not in get_args(Durability):
         raise InvalidValue(f"durability must be 'full', 'normal' or 'off', not {durability!r}.")
     scheme, path = _parts(url)
@@ -51,18 +50,22 @@ def open_storage(
 
 
 def storage_names(url: str) -> list[str]:
-    """The sorted names of the storages in a database; none is made by asking.
-
-    Of an engine in memory none are told: its storages are known to who opened them.
+    """The sorted names of the storages in the database of that URL. Nothing is made.
 
     :raises InvalidValue: there is no engine for that URL.
-    :raises StorageError: the database cannot be opened.
+    :raises Unsupported: the engine cannot tell.
+    :raises StorageError: the database is not there, or cannot be opened.
     """
     scheme, path = _parts(url)
-    return sorted(_LISTERS[scheme](path)) if scheme in _LISTERS else []
+    if scheme not in _LISTERS:
+        raise Unsupported(f"The storages of {scheme}: cannot be listed; give their names.")
+    return _LISTERS[scheme](path)
 
 
 def _parts(url: str) -> tuple[str, str]:
+    """The scheme and the rest of a URL that there is an engine for."""
+    if not isinstance(url, str):
+        raise InvalidType(f"url must be text like 'sqlite:tracks.db', not {kind_of(url)}.")
     scheme, colon, path = url.partition(":")
     if not colon or scheme.lower() not in _OPENERS:
         hint = "" if colon else f" Did you mean 'sqlite:{url}'?"
@@ -82,13 +85,15 @@ def _memory(path: str, name: str, factory: type[Track], _durability: Durability)
 
 
 def _zodb(path: str, name: str, factory: type[Track], _durability: Durability) -> Storage:
-    try:
+    with _installed("zodb", "zodb"):
         from cybertools.tracking.zodb import open_file
-    except ModuleNotFoundError as error:
-        raise Unsupported(
-            f"zodb: needs {error.name}: pip install 'cybertools-tracking[zodb]'."
-        ) from error
     return open_file(path, name, factory)
+
+
+def _zodb_names(path: str) -> list[str]:
+    with _installed("zodb", "zodb"):
+        from cybertools.tracking.zodb import names_in
+    return names_in(path)
 
 
 def _sqlite(path: str, name: str, factory: type[Track], durability: Durability) -> Storage:
@@ -97,32 +102,34 @@ def _sqlite(path: str, name: str, factory: type[Track], durability: Durability) 
     return open_file(path, name, factory, durability)
 
 
-def _postgres(path: str, name: str, factory: type[Track], durability: Durability) -> Storage:
-    try:
-        from cybertools.tracking.sql.postgres.opening import open_database
-    except ImportError as error:
-        raise Unsupported(
-            f"postgresql: needs psycopg: pip install 'cybertools-tracking[postgres]'. ({error})"
-        ) from error
-    return open_database(f"postgresql:{path}", name, factory, durability)
-
-
 def _sqlite_names(path: str) -> list[str]:
     from cybertools.tracking.sql.sqlite import names_in
 
     return names_in(path)
 
 
-def _postgres_names(path: str) -> list[str]:
-    from cybertools.tracking.sql.postgres.opening import names_in
+def _postgres(path: str, name: str, factory: type[Track], durability: Durability) -> Storage:
+    with _installed("postgresql", "postgres"):
+        from cybertools.tracking.sql.postgres.opening import open_database
+    return open_database(f"postgresql:{path}", name, factory, durability)
 
+
+def _postgres_names(path: str) -> list[str]:
+    with _installed("postgresql", "postgres"):
+        from cybertools.tracking.sql.postgres.opening import names_in
     return names_in(f"postgresql:{path}")
 
 
-def _zodb_names(path: str) -> list[str]:
-    from cybertools.tracking.zodb import names_in
-
-    return names_in(path)
+@contextmanager
+def _installed(scheme: str, extra: str) -> Iterator[None]:
+    """Where an engine's packages are not there, say how to get them."""
+    try:
+        yield
+    except ImportError as error:
+        raise Unsupported(
+            f"{scheme}: needs {error.name or 'a package'}: pip install"
+            f" 'cybertools-tracking[{extra}]'. ({error})"
+        ) from error
 
 
 _OPENERS: dict[str, Callable[[str, str, type[Track], Durability], Storage]] = {
@@ -134,6 +141,7 @@ _OPENERS: dict[str, Callable[[str, str, type[Track], Durability], Storage]] = {
 }
 
 _LISTERS: dict[str, Callable[[str], list[str]]] = {
+    "memory": lambda _: [],
     "postgres": _postgres_names,
     "postgresql": _postgres_names,
     "sqlite": _sqlite_names,

@@ -114,6 +114,7 @@ class ZodbEngine(Engine):
         self._manager = transaction.TransactionManager()
         self._connection: Any = None
         self._depth = 0
+        self._name = name
         self._attributes = attributes
         with file.lock:
             self._connection = file.db.open(self._manager)
@@ -170,8 +171,19 @@ class ZodbEngine(Engine):
     current_run = _call("current_run")
     runs = _stream("runs")
     count_runs = _call("count_runs")
+    highest = _call("highest")
+    run_rows = _stream("run_rows")
+    spent_keys = _stream("spent_keys")
+    put_runs = _call("put_runs", writes=True)
+    put_tracks = _call("put_tracks", writes=True)
+    put_keys = _call("put_keys", writes=True)
+    retire = _call("retire", writes=True)
     reindex = _call("reindex", writes=True)
     check = _call("check")
+
+    def place(self) -> str:
+        """See `Engine.place`."""
+        return f"zodb {self._file.path} {self._name}"
 
     def setup_indexes(self) -> None:
         """See `Engine.setup_indexes`."""
@@ -214,30 +226,35 @@ def open_file(path: str, name: str, factory: type[Track]) -> Storage:
     :raises SchemaError: it is no ZODB file.
     """
     attributes = attributes_of(factory)
-    return Storage(ZodbEngine(_file(_real_path(path)), name, attributes), name, factory)
+    return Storage(ZodbEngine(_enter(_real(path)), name, attributes), name, factory)
 
 
 def names_in(path: str) -> list[str]:
-    """The names of the storages in that file; none where there is no file."""
-    real = _real_path(path)
+    """The sorted names of the storages in that file.
+
+    :raises StorageError: there is none.
+    """
+    real = _real(path)
     if not real.exists():
-        return []
-    file = _file(real)
+        raise StorageError(f"There is no file {path}.")
+    file = _enter(real)
     try:
-        with file.lock, file.db.transaction() as connection:
+        connection = file.db.open(transaction.TransactionManager())
+        try:
             return [*connection.root().get(ROOT, ())]
+        finally:
+            connection.close()
     finally:
         _leave(file)
 
 
-def _real_path(path: str) -> Path:
+def _real(path: str) -> Path:
     if not path:
         raise InvalidValue("zodb: needs a path: zodb:tracks.fs.")
     return Path(path).expanduser().resolve()
 
 
-def _file(path: Path) -> _File:
-    """The file, which the caller uses from now on, until it leaves it."""
+def _enter(path: Path) -> _File:
     with _files_lock:
         file = _files.get(path)
         if file is None:
@@ -247,7 +264,7 @@ def _file(path: Path) -> _File:
 
 
 def _leave(file: _File) -> None:
-    with _files_lock, file.lock:
+    with _files_lock:
         file.users -= 1
         if not file.users:
             file.db.close()

@@ -22,6 +22,7 @@ __all__ = [
     "asked",
     "done",
     "opened",
+    "track_type",
 ]
 
 
@@ -96,9 +97,7 @@ def opened(make: bool = False, attributes: tuple[str, ...] = ()) -> Iterator[Sto
     :param attributes: data that are queried by.
     """
     place = asked(make)
-    names = (*Track.index_attributes, *attributes)
-    factory = type("Track", (Track,), {"__slots__": (), "index_attributes": names})
-    with open_storage(place.url, place.name, factory if attributes else Track) as storage:
+    with open_storage(place.url, place.name, track_type(attributes)) as storage:
         yield storage
 
 
@@ -114,6 +113,14 @@ def asked(make: bool = False) -> Place:
             f"There is no {missing} here yet: `tracks import FILE` or `tracks save …` makes it."
         )
     return place
+
+
+def track_type(attributes: tuple[str, ...]) -> type[Track]:
+    """The type of tracks that are queried by these data as well."""
+    if not attributes:
+        return Track
+    names = (*Track.index_attributes, *attributes)
+    return type("Track", (Track,), {"__slots__": (), "index_attributes": names})
 
 
 def _missing_file(url: str) -> str | None:

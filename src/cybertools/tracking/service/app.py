@@ -45,9 +45,7 @@ class Application:
             default=_nothing_here,
             lifespan=lifespan,
             middleware=[
-                Middleware(
-                    share_with_origins, service.settings.origins, service.gate.has_key_for
-                )
+                Middleware(share_with_origins, service.settings.origins, service.gate.has_key_for)
             ],
         )
 

@@ -11,7 +11,7 @@ from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageError
 from cybertools.tracking.interfaces import Change, Engine, Info, Receipt, RunState, Saved
 from cybertools.tracking.record import Record
 from cybertools.tracking.sql.statements import Dialect, Part, Statements, Tables, parts_for
-from cybertools.tracking.track import Row, Run
+from cybertools.tracking.track import Row, Run, RunRow
 from cybertools.tracking.values import merge_data, now, track_id
 
 __all__ = ["CHUNK", "Connection", "Cursor", "SqlEngine"]
@@ -79,6 +79,10 @@ class SqlEngine(Engine):
 
         :returns: those that someone else has spent at this moment, with that one's numbers.
         """
+
+    @abstractmethod
+    def upsert_runs(self, connection: Connection, rows: list[RunRow]) -> None:
+        """Insert runs under their ids, or bring those of these ids up to date."""
 
     def queue(self, connection: Connection, *names: object) -> None:
         """Wait for those who are about to add the same thing, where several can write at once."""
@@ -435,6 +439,51 @@ class SqlEngine(Engine):
         """A new run's id; 0 where there is one like it (current, or with that label)."""
         row = connection.execute(self.sql.add_run, (taskId, label, now(), current)).fetchone()
         return int(row[0]) if row else 0
+
+    # Moving
+
+    def run_rows(self) -> Iterator[RunRow]:
+        """See `Engine.run_rows`."""
+        last = 0
+        while found := self.all(self.sql.run_rows, (last, CHUNK)):
+            for *values, finished, is_current in found:
+                yield RunRow._make((*values, bool(finished), bool(is_current)))
+            last = found[-1][0]
+
+    def spent_keys(self) -> Iterator[tuple[str, int]]:
+        """See `Engine.spent_keys`."""
+        last = ""  # no key is empty
+        while found := self.all(self.sql.spent_keys, (last, CHUNK)):
+            yield from found
+            last = found[-1][0]
+
+    def put_runs(self, rows: list[RunRow]) -> None:
+        """See `Engine.put_runs`."""
+        with self.writing() as connection:
+            # A task has one current run at most: the one that it had makes room first.
+            condition, values = self.dialect.any_of(
+                "taskId", [r.taskId for r in rows if r.isCurrent]
+            )
+            connection.execute(f"{self.sql.leave_runs}{condition}", values)
+            self.upsert_runs(connection, rows)
+
+    def put_tracks(self, rows: list[Row]) -> None:
+        """See `Engine.put_tracks`."""
+        stored = self.dialect.stored
+        with self.writing() as connection:
+            wanted = {row[2] for row in rows}
+            condition, values = self.dialect.any_of("id", [*wanted])
+            sql = f"SELECT id FROM {self.tables.runs} WHERE {condition}"
+            there = {row[0] for row in connection.execute(sql, values).fetchall()}
+            if wanted - there:
+                raise InvalidRun(min(wanted - there))
+            self.insert_many(connection, [(*row[:5], stored(row[5])) for row in rows])
+
+    def put_keys(self, keys: list[tuple[str, int]]) -> None:
+        """See `Engine.put_keys`."""
+        with self.writing() as connection:
+            spent = self.spent_among(connection, [key for key, _ in keys])
+            self.spend_many(connection, [each for each in keys if each[0] not in spent])
 
     # Keeping
 

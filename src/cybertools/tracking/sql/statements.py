@@ -22,6 +22,8 @@ class Dialect(ABC):
     """The place of a value in seconds since 1970, as the time columns have it."""
     for_update: str
     """What a SELECT ends in that is followed by an UPDATE of the same row."""
+    run_rows: str
+    """The rows of an INSERT of runs whose ids are given."""
 
     @abstractmethod
     def seconds(self, column: str) -> str:
@@ -142,6 +144,19 @@ class Statements:
             f" FROM {runs} r WHERE "
         )
         self.run = f"{self.runs}id = ?"
+        self.run_rows = (
+            f"SELECT id, taskId, label, {started}, {stopped}, finished, isCurrent FROM {runs}"
+            " WHERE id > ? ORDER BY id LIMIT ?"
+        )
+        self.spent_keys = f"SELECT key, number FROM {keys} WHERE key > ? ORDER BY key LIMIT ?"
+        self.leave_runs = f"UPDATE {runs} SET isCurrent = FALSE WHERE isCurrent AND "
+        self.put_runs = (
+            f"INSERT INTO {runs}"
+            " (id, taskId, label, startedAt, stoppedAt, finished, isCurrent)"
+            f" {dialect.run_rows} ON CONFLICT (id)"
+            " DO UPDATE SET stoppedAt = excluded.stoppedAt,"
+            " finished = excluded.finished, isCurrent = excluded.isCurrent"
+        )
         self.count_runs = f"SELECT count(*) FROM {runs} WHERE "
         self.check_runs = (
             f"SELECT count(*) FROM {tracks} WHERE runId NOT IN (SELECT id FROM {runs})",

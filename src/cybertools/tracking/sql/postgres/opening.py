@@ -43,6 +43,6 @@ def open_database(url: str, name: str, factory: type[Track], durability: str) ->
 
 
 def names_in(url: str) -> list[str]:
-    """The names of the storages in that database."""
+    """The sorted names of the storages in that database."""
     with translated(), psycopg.connect(url, autocommit=True) as raw:
         return names(Connection(raw))

@@ -77,11 +77,11 @@ def prepared(connection: Connection, name: str, attributes: tuple[str, ...]) -> 
 
 
 def names(connection: Connection) -> list[str]:
-    """The names of the storages that are there."""
+    """The sorted names of the storages in the database."""
     if not _has_catalogue(connection):
         return []
-    found = connection.execute(f"SELECT name FROM {SCHEMA}.storages").fetchall()
-    return [row[0] for row in found]
+    rows = connection.execute(f"SELECT name FROM {SCHEMA}.storages ORDER BY name").fetchall()
+    return [row[0] for row in rows]
 
 
 def _has_catalogue(connection: Connection) -> bool:
