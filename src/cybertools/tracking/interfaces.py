@@ -68,6 +68,8 @@ __all__ = [
     "RunState",
     "Saved",
     "Storage",
+    "attributes_of",
+    "is_attribute",
 ]
 
 Change: TypeAlias = Literal["replace", "merge", "overwrite"]
@@ -646,13 +648,20 @@ def attributes_of(trackFactory: type[Track]) -> tuple[str, ...]:
         raise InvalidType(f"trackFactory must be a subclass of Track, not {trackFactory!r}.")
     names = tuple(dict.fromkeys(n for n in trackFactory.index_attributes if n not in METADATA))
     for name in names:
-        if not (isinstance(name, str) and name.isidentifier()) or name in _TAKEN or name[0] == "_":
+        if not is_attribute(name):
             raise InvalidValue(
                 f"{trackFactory.__name__} cannot have the index attribute {name!r}: it must be a"
                 " name that neither a criterion nor a track has already."
             )
     _attributes[trackFactory] = names
     return names
+
+
+def is_attribute(name: object) -> bool:
+    """Whether an index attribute may have that name."""
+    return (
+        isinstance(name, str) and name.isidentifier() and name not in _TAKEN and name[0] != "_"
+    )
 
 
 _attributes: dict[type[Track], tuple[str, ...]] = {}
