@@ -659,9 +659,7 @@ def attributes_of(trackFactory: type[Track]) -> tuple[str, ...]:
 
 def is_attribute(name: object) -> bool:
     """Whether an index attribute may have that name."""
-    return (
-        isinstance(name, str) and name.isidentifier() and name not in _TAKEN and name[0] != "_"
-    )
+    return isinstance(name, str) and name.isidentifier() and name not in _TAKEN and name[0] != "_"
 
 
 _attributes: dict[type[Track], tuple[str, ...]] = {}
