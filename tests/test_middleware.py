@@ -18,6 +18,7 @@ from cybertools.tracking.middleware.asgi import TrackingMiddleware
 from cybertools.tracking.testing import Opener
 from tests import webapp
 from tests.engines import give_up
+from tests.test_docs import blocks_of
 from tests.web import free_port, get, server
 
 ROOT = Path(__file__).parent.parent
@@ -254,3 +255,27 @@ def test_the_same_visitor_has_the_same_name_with_one_salt() -> None:
 @pytest.fixture(autouse=True)
 def logging_is_heard(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "cybertools.tracking")
+
+
+PAGE = ROOT / "docs" / "how-to" / "middleware.md"
+SERVERS = {
+    "starlette_app.py": ("uvicorn", "--app-dir", "{folder}", "starlette_app:app", "--port"),
+    "flask_app.py": ("flask", "--app", "{folder}/flask_app", "run", "--port"),
+}
+
+
+@pytest.mark.parametrize("file", SERVERS)
+def test_the_examples_of_the_documentation(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (text,) = (block.text for block in blocks_of(PAGE) if block.file == file)
+    url, port = f"sqlite:{tmp_path}/tracks.db", free_port()
+    (tmp_path / file).write_text(text.replace("sqlite:tracks.db", url))
+    monkeypatch.setenv("TRACKS_SALT", webapp.SALT)
+    command = [part.format(folder=tmp_path) for part in SERVERS[file]]
+    with server("-m", *command, str(port), port=port) as process:
+        assert get(f"http://127.0.0.1:{port}/lessons/1?secret=2") == 200
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+    with open_storage(url) as tracks:
+        assert [each.taskId for each in tracks.values()] == ["/lessons/1"]
