@@ -91,8 +91,9 @@ class SegmentMapping:
 class Reading(NamedTuple):
     """What was read of a call."""
 
-    items: list[Item]
-    rejected: list[tuple[int, str]]
+    items: dict[int, Item]
+    """The tracks, each with the position of its message."""
+    rejected: dict[int, str]
     """The positions of the messages that cannot be tracks, each with the reason."""
 
 
@@ -143,14 +144,12 @@ def read_call(
     """
     if not isinstance(body, dict):
         raise InvalidType(f"The body must be an object, not {kind_of(body)}.")
-    reading = Reading([], [])
+    reading = Reading({}, {})
     for position, message in enumerate(_messages(call, body)):
         try:
-            item = _item(message, received, mapping or SegmentMapping())
+            reading.items[position] = _item(message, received, mapping or SegmentMapping())
         except TrackingError as error:
-            reading.rejected.append((position, str(error)))
-        else:
-            reading.items.append(item)
+            reading.rejected[position] = str(error)
     return reading
 
 
