@@ -36,6 +36,7 @@ FLAGS = [
     "--disable-sync",
 ]
 
+KEY = "trkw_public"
 PATIENCE = 20.0
 
 PAGE = """<!doctype html>
@@ -85,7 +86,7 @@ class Stage:
 
     def write(self, file: str, more: str = "") -> None:
         """A page with attributes of the script."""
-        text = PAGE.format(title=file, service=self.service, key="trkw_public", more=more)
+        text = PAGE.format(title=file, service=self.service, key=KEY, more=more)
         (self.folder / str(self.scenes) / file).write_text(text)
 
     @contextmanager
@@ -133,7 +134,7 @@ def open_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     url, port = f"sqlite:{folder}/tracks.db", free_port()
     (folder / "site").mkdir()
     with (
-        server("-m", "tests.nothing", url, str(port), port=port),
+        server("-m", "tests.served", url, str(port), KEY, port=port),
         site(folder / "site") as pages,
         open_storage(url) as tracks,
         sync_playwright() as playwright,

@@ -600,9 +600,9 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         with self._guard():
             return int(self._current.get(taskId, 0))
 
-    def runs(self, state: RunState) -> Iterator[Run]:
+    def runs(self, state: RunState, after: int = 0) -> Iterator[Run]:
         """See `Engine.runs`."""
-        last = 0
+        last = after
         while True:
             with self._guard():
                 if state == "current":

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
@@ -53,6 +53,7 @@ __all__ = [
     "PROBLEM_TYPE",
     "Item",
     "Kind",
+    "Pairs",
     "criteria_from",
     "decode",
     "encode",
@@ -155,6 +156,7 @@ KINDS = {
 _NAME_OF = {kind.error: name for name, kind in reversed(KINDS.items())}
 _PARAMETERS = (*METADATA, "data", "key", "label", *CONTROLS, "replace", "update", "overwrite")
 _NAMED = re.compile(rf"(?:tracks\[\d+\]: )?({'|'.join(_PARAMETERS)})\b")
+_PLACED = re.compile(r"tracks\[(\d+)\]: ")
 
 
 def problem_of(error: TrackingError, kind: str = "", track: int | None = None) -> dict[str, Any]:
@@ -177,8 +179,9 @@ def problem_of(error: TrackingError, kind: str = "", track: int | None = None) -
         problem["trackId"] = error.trackId
     elif named := _NAMED.match(detail):
         problem["parameter"] = named[1]
-    if track is not None:
-        problem["track"] = track
+    placed = _PLACED.match(detail)
+    if track is not None or placed:
+        problem["track"] = int(placed[1]) if placed else track
     return problem
 
 
@@ -364,6 +367,9 @@ def info_from(value: Mapping[str, Any]) -> Info:
 # Criteria
 
 
+Pairs: TypeAlias = list[tuple[str, str]]
+"""Parameters as a URL or a form has them: names and values."""
+
 DATA_PREFIX = "data."
 """Before the name of an attribute of the data that a query is by: ``data.state=open``."""
 
@@ -394,9 +400,9 @@ def criteria_from(pairs: Iterable[tuple[str, str]]) -> Criteria:
     return parse_criteria(tuple(dict.fromkeys(attributes)), criteria)
 
 
-def parameters_of(criteria: Criteria) -> list[tuple[str, str]]:
+def parameters_of(criteria: Criteria) -> Pairs:
     """The parameters of a URL that give these criteria."""
-    pairs: list[tuple[str, str]] = []
+    pairs: Pairs = []
     for match in criteria.matches:
         pairs += [(_parameter(match), _value_text(match, value)) for value in match.values]
         pairs += [(_parameter(match), f"{prefix}*") for prefix in match.prefixes]

@@ -601,8 +601,8 @@ class Engine(ABC):
         """The id of the task's current run, or 0."""
 
     @abstractmethod
-    def runs(self, state: RunState) -> Iterator[Run]:
-        """The runs in that state, in order of their ids."""
+    def runs(self, state: RunState, after: int = 0) -> Iterator[Run]:
+        """The runs in that state whose ids are higher than ``after``, in order of their ids."""
 
     @abstractmethod
     def count_runs(self, state: RunState) -> int:

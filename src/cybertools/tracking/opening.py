@@ -8,7 +8,7 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.track import Track
 from cybertools.tracking.values import check_text, kind_of
 
-__all__ = ["Durability", "open_storage"]
+__all__ = ["Durability", "open_storage", "storage_names"]
 
 Durability: TypeAlias = Literal["full", "normal", "off"]
 
@@ -46,12 +46,28 @@ def open_storage(
         raise InvalidType(f"url must be text like 'sqlite:tracks.db', not {kind_of(url)}.")
     if durability not in get_args(Durability):
         raise InvalidValue(f"durability must be 'full', 'normal' or 'off', not {durability!r}.")
+    scheme, path = _parts(url)
+    return _OPENERS[scheme](path, check_text(name, "name"), trackFactory, durability)
+
+
+def storage_names(url: str) -> list[str]:
+    """The sorted names of the storages in a database; none is made by asking.
+
+    Of an engine in memory none are told: its storages are known to who opened them.
+
+    :raises InvalidValue: there is no engine for that URL.
+    :raises StorageError: the database cannot be opened.
+    """
+    scheme, path = _parts(url)
+    return sorted(_LISTERS[scheme](path)) if scheme in _LISTERS else []
+
+
+def _parts(url: str) -> tuple[str, str]:
     scheme, colon, path = url.partition(":")
-    opener = _OPENERS.get(scheme.lower()) if colon else None
-    if opener is None:
+    if not colon or scheme.lower() not in _OPENERS:
         hint = "" if colon else f" Did you mean 'sqlite:{url}'?"
         raise InvalidValue(f"There is no engine for {url!r}.{hint} There are:\n{SCHEMES}")
-    return opener(path, check_text(name, "name"), trackFactory, durability)
+    return scheme.lower(), path
 
 
 # An engine is imported when it is first asked for: most programs use one.
@@ -91,10 +107,35 @@ def _postgres(path: str, name: str, factory: type[Track], durability: Durability
     return open_database(f"postgresql:{path}", name, factory, durability)
 
 
+def _sqlite_names(path: str) -> list[str]:
+    from cybertools.tracking.sql.sqlite import names_in
+
+    return names_in(path)
+
+
+def _postgres_names(path: str) -> list[str]:
+    from cybertools.tracking.sql.postgres.opening import names_in
+
+    return names_in(f"postgresql:{path}")
+
+
+def _zodb_names(path: str) -> list[str]:
+    from cybertools.tracking.zodb import names_in
+
+    return names_in(path)
+
+
 _OPENERS: dict[str, Callable[[str, str, type[Track], Durability], Storage]] = {
     "memory": _memory,
     "postgres": _postgres,
     "postgresql": _postgres,
     "sqlite": _sqlite,
     "zodb": _zodb,
+}
+
+_LISTERS: dict[str, Callable[[str], list[str]]] = {
+    "postgres": _postgres_names,
+    "postgresql": _postgres_names,
+    "sqlite": _sqlite_names,
+    "zodb": _zodb_names,
 }

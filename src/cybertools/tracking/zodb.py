@@ -28,7 +28,7 @@ from cybertools.tracking.errors import (
 from cybertools.tracking.interfaces import Engine, Info, Storage, attributes_of
 from cybertools.tracking.track import Track
 
-__all__ = ["ZodbEngine", "open_file"]
+__all__ = ["ZodbEngine", "names_in", "open_file"]
 
 ROOT = "cybertools.tracking"
 """Our place in the file's root: a mapping of storage names to engines."""
@@ -198,16 +198,13 @@ class ZodbEngine(Engine):
 
     def close(self) -> None:
         """See `Engine.close`."""
-        with _files_lock, self._file.lock:
+        with self._file.lock:
             if self._connection is None:
                 return
             self._manager.abort()
             self._connection.close()
             self._connection = None
-            self._file.users -= 1
-            if not self._file.users:
-                self._file.db.close()
-                del _files[self._file.path]
+        _leave(self._file)
 
 
 def open_file(path: str, name: str, factory: type[Track]) -> Storage:
@@ -216,13 +213,42 @@ def open_file(path: str, name: str, factory: type[Track]) -> Storage:
     :raises StorageUnavailable: another process has the file open.
     :raises SchemaError: it is no ZODB file.
     """
+    attributes = attributes_of(factory)
+    return Storage(ZodbEngine(_file(_real_path(path)), name, attributes), name, factory)
+
+
+def names_in(path: str) -> list[str]:
+    """The names of the storages in that file; none where there is no file."""
+    real = _real_path(path)
+    if not real.exists():
+        return []
+    file = _file(real)
+    try:
+        with file.lock, file.db.transaction() as connection:
+            return [*connection.root().get(ROOT, ())]
+    finally:
+        _leave(file)
+
+
+def _real_path(path: str) -> Path:
     if not path:
         raise InvalidValue("zodb: needs a path: zodb:tracks.fs.")
-    attributes = attributes_of(factory)
-    real = Path(path).expanduser().resolve()
+    return Path(path).expanduser().resolve()
+
+
+def _file(path: Path) -> _File:
+    """The file, which the caller uses from now on, until it leaves it."""
     with _files_lock:
-        file = _files.get(real)
+        file = _files.get(path)
         if file is None:
-            file = _files[real] = _File(real)
+            file = _files[path] = _File(path)
         file.users += 1
-    return Storage(ZodbEngine(file, name, attributes), name, factory)
+        return file
+
+
+def _leave(file: _File) -> None:
+    with _files_lock, file.lock:
+        file.users -= 1
+        if not file.users:
+            file.db.close()
+            del _files[file.path]

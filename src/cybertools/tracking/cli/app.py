@@ -53,6 +53,8 @@ COMMANDS = {
     "info": "keeping.info",
     "reindex": "keeping.reindex",
     "check": "keeping.check",
+    "serve": "serving.serve",
+    "watch": "watching.watch",
 }
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "print_line",
     "print_rows",
     "print_tracks",
+    "printable",
     "utc",
 ]
 
@@ -169,11 +170,11 @@ def _print_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Non
 def _track_cells(track: Track) -> list[str]:
     return [
         track.id,
-        _printable(track.taskId),
+        printable(track.taskId),
         str(track.runId),
-        _printable(track.userName),
+        printable(track.userName),
         utc(track.timeStamp),
-        _printable(track.json),
+        printable(track.json),
     ]
 
 
@@ -186,10 +187,10 @@ def _cell(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int) and not name.endswith("Id"):
         return f"{value:,}"
-    return _printable(value if isinstance(value, str) else str(value))
+    return printable(value if isinstance(value, str) else str(value))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text without what would command a terminal."""
     return (
         text

@@ -25,12 +25,12 @@ def script() -> bytes:
     return files("cybertools.tracking.service").joinpath("static/track.js").read_bytes()
 
 
-def asks_for_privacy(headers: Mapping[str, str]) -> bool:
+def asks_for_privacy(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a request says that its user does not want to be tracked.
 
     :param headers: their names in lower case.
     """
-    return headers.get("dnt") == "1" or headers.get("sec-gpc") == "1"
+    return headers.get(b"dnt") == b"1" or headers.get(b"sec-gpc") == b"1"
 
 
 def read_beacon(body: Any, received: float) -> Item:

@@ -5,7 +5,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from cybertools.tracking.errors import NotAllowed
 
-__all__ = ["Gate", "OpenGate", "Principal", "Refused", "Scope"]
+__all__ = ["ClosedGate", "Gate", "OpenGate", "Principal", "Refused", "Scope"]
 
 Scope: TypeAlias = Literal["read", "write", "admin"]
 
@@ -16,6 +16,8 @@ class Principal:
 
     name: str
     """What it is called in an audit trail; never the token."""
+    storage: str | None = None
+    """The one storage that it is for; None: any."""
 
 
 class Refused(NotAllowed):
@@ -59,6 +61,27 @@ class Gate(Protocol):
 
     async def may_read(self, principal: Principal, storage: str) -> bool:
         """Whether a storage is shown to who was let in, in the list of all."""
+
+
+class ClosedGate:
+    """Lets nobody in."""
+
+    async def admit(
+        self,
+        credential: str | None,
+        scope: Scope,
+        storage: str | None,
+        origin: str | None,
+        client: str,
+    ) -> Principal:
+        """See `Gate.admit`."""
+        del credential, scope, storage, origin, client
+        raise Refused("A token is needed, and this service has none.")
+
+    async def may_read(self, principal: Principal, storage: str) -> bool:
+        """See `Gate.may_read`."""
+        del principal, storage
+        return False
 
 
 class OpenGate:

@@ -22,17 +22,17 @@ JSON, LINES, PROBLEM = "application/json", "application/x-ndjson", "application/
 ABOUT = """\
 A service for tracks: what users do, in which task, in which run, when, with what data.
 
-An answer to a save is given when the track is on disk. Send a `key` with each track, and a save whose
-answer was lost can be sent again: it is stored once.
+An answer to a save is given when the track is on disk. Send a `key` with each track, and a save
+whose answer was lost can be sent again: it is stored once.
 
-A request carries its token as `Authorization: Bearer TOKEN`, or as the user name of Basic. There are
-three scopes: `write` may save and open runs, `read` may ask, `admin` may do all; a token may be for one
-storage only.
+A request carries its token as `Authorization: Bearer TOKEN`, or as the user name of Basic. There
+are three scopes: `write` may save and open runs, `read` may ask, `admin` may do all; a token may be
+for one storage only.
 
 Bodies may be compressed (`Content-Encoding: gzip` or `zstd`). Whatever is wrong is answered with a
-problem (`application/problem+json`, RFC 9457): its `type` tells programs which error it is, its `detail` tells
-people what was wrong and what would be right. `429` and `503` with `Retry-After` mean: nothing was stored, try
-again then. A parameter that does not exist is refused.
+problem (`application/problem+json`, RFC 9457): its `type` tells programs which error it is, its
+`detail` tells people what was wrong and what would be right. `429` and `503` with `Retry-After`
+mean: nothing was stored, try again then. A parameter that does not exist is refused.
 """
 
 

@@ -1,15 +1,11 @@
 """Ways in that people already have: Segment's libraries, and a script for web pages."""
 
 import gzip
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from hashlib import blake2b
-from typing import Any, Protocol
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
-from cybertools.tracking.codec import Item, decode
+from cybertools.tracking.codec import Item
 from cybertools.tracking.errors import InvalidType, InvalidValue, StorageError, TrackingError
 from cybertools.tracking.interfaces import Saved
 from cybertools.tracking.service.browser import (
@@ -18,147 +14,145 @@ from cybertools.tracking.service.browser import (
     read_beacon,
     script,
 )
-from cybertools.tracking.service.segment import (
-    BATCH_LIMIT,
-    CALLS,
-    SegmentMapping,
-    read_call,
-    write_key_of,
-)
+from cybertools.tracking.service.endpoints import Endpoint, Handler
+from cybertools.tracking.service.problems import Bad
+from cybertools.tracking.service.replies import Header, Reply, reply
+from cybertools.tracking.service.requests import Call, parsed_json
+from cybertools.tracking.service.segment import BATCH_LIMIT, CALLS, read_call, write_key_of
+from cybertools.tracking.service.service import Service
 from cybertools.tracking.values import now
 
-__all__ = ["Host", "routes"]
+__all__ = ["ENDPOINTS"]
 
-SCRIPT_AGE = 3600
+SCRIPT_AGE = 3_600
 """Seconds that browsers keep the script."""
 
 
-class Host(Protocol):
-    """What the service does for each way in."""
-
-    async def body(self, request: Request, limit: int) -> bytes:
-        """The body, decompressed.
-
-        :raises InvalidValue: it has more bytes than that, or cannot be read.
-        """
-
-    async def admit(self, request: Request, storage: str, credential: str | None) -> None:
-        """Let a request save there, or raise what the service answers with.
-
-        :param credential: that of the body or the URL, for clients that set no header.
-        """
-
-    async def save(self, storage: str, items: Sequence[Item]) -> list[Saved | TrackingError]:
-        """Save tracks; what became of each, after the commit."""
+async def _admit(service: Service, call: Call, storage: str, credential: str | None) -> None:
+    await service.gate.admit(credential, "write", storage, call.origin, call.client)
 
 
-def routes(
-    host: Host, storage: str = "tracks", mapping: SegmentMapping | None = None
-) -> list[Route]:
-    """The routes of all ways in.
+async def _body(call: Call, most: int) -> bytes:
+    body = await call.body()
+    if len(body) > most:
+        raise Bad("too-large", f"The body must have at most {most:,} bytes, not {len(body):,}.")
+    return body
 
-    :param storage: where tracks go that name no storage.
-    """
-    return [
-        *segment_routes(host, storage, mapping or SegmentMapping()),
-        *browser_routes(host, storage),
-    ]
+
+async def _save(
+    service: Service, storage: str, items: Sequence[Item]
+) -> list[Saved | TrackingError]:
+    """What became of each track; a failure of the storage is one of the whole."""
+    outcomes = await service.save(storage, items)
+    for outcome in outcomes:
+        if isinstance(outcome, StorageError):
+            raise outcome
+    return outcomes
+
+
+def _place(service: Service, parameters: dict[str, str]) -> str:
+    """The storage that a request is about; the service's first one where it names none."""
+    return parameters.get("storage", service.settings.names[0])
 
 
 # Segment
 
 
-def segment_routes(host: Host, storage: str, mapping: SegmentMapping) -> list[Route]:
-    """Segment's HTTP API: ``/v1/track`` and so on."""
+def _segment(name: str) -> Handler:
+    async def save_messages(service: Service, call: Call) -> Reply:
+        """Save the messages of a call, in the way of Segment's HTTP API."""
+        received = now()
+        storage = _place(service, call.parameters("storage"))
+        in_header = call.credential
+        if in_header is not None:
+            await _admit(service, call, storage, in_header)
+        try:
+            value = parsed_json(await _body(call, BATCH_LIMIT))
+            if in_header is None:
+                await _admit(service, call, storage, write_key_of(value))
+            reading = read_call(name, value, received, service.settings.segment)
+        except (Bad, InvalidType, InvalidValue) as error:
+            return _failed(str(error))
+        rejected = dict(reading.rejected)
+        if reading.items:
+            outcomes = await _save(service, storage, [*reading.items.values()])
+            rejected |= _refusals(reading.items, outcomes)
+        return _answered(rejected, is_batch=name == "batch")
 
-    def answering(call: str) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            received = now()
-            name = request.query_params.get("storage", storage)
-            has_header = "authorization" in request.headers
-            if has_header:
-                await host.admit(request, name, None)
-            try:
-                payload = decode(await host.body(request, BATCH_LIMIT))
-                if not has_header:
-                    await host.admit(request, name, write_key_of(payload))
-                reading = read_call(call, payload, received, mapping)
-            except (InvalidType, InvalidValue) as error:
-                return _failed(str(error))
-            rejected = reading.rejected
-            if reading.items:
-                outcomes = await host.save(name, [*reading.items.values()])
-                rejected |= _refusals(reading.items, outcomes)
-            return _succeeded(rejected, call == "batch")
-
-        return answer
-
-    return [
-        Route(f"/v1/{path}", answering(call), methods=["POST"], name=f"segment-{path}")
-        for path, call in CALLS.items()
-    ]
+    return save_messages
 
 
-def _refusals(positions: Iterable[int], outcomes: list[Saved | TrackingError]) -> dict[int, str]:
-    refusals: dict[int, str] = {}
-    for position, outcome in zip(positions, outcomes, strict=True):
-        if isinstance(outcome, StorageError):
-            raise outcome  # the client sends all of it again; what is stored has its key
-        if isinstance(outcome, TrackingError):
-            refusals[position] = str(outcome)
-    return refusals
+def _refusals(
+    positions: Iterable[int], outcomes: Sequence[Saved | TrackingError]
+) -> dict[int, str]:
+    return {
+        position: str(outcome)
+        for position, outcome in zip(positions, outcomes, strict=True)
+        if isinstance(outcome, TrackingError)
+    }
 
 
-def _succeeded(rejected: dict[int, str], is_batch: bool) -> Response:
-    if rejected and not is_batch:
+def _answered(rejected: dict[int, str], is_batch: bool) -> Reply:
+    if not rejected:
+        return Reply(200, b'{"success":true}')
+    if not is_batch:
         return _failed(rejected[0])
-    answer: dict[str, Any] = {"success": True}
-    if rejected:
-        # Not an error: the libraries would take the whole batch for lost.
-        answer["rejected"] = [{"message": p, "reason": r} for p, r in sorted(rejected.items())]
-    return JSONResponse(answer)
+    # Not an error: the libraries would take the whole batch for lost.
+    reasons = [{"message": place, "reason": reason} for place, reason in sorted(rejected.items())]
+    return reply({"success": True, "rejected": reasons})
 
 
-def _failed(message: str) -> Response:
-    return JSONResponse({"success": False, "code": "invalid_request", "message": message}, 400)
+def _failed(message: str) -> Reply:
+    return reply({"success": False, "code": "invalid_request", "message": message}, 400)
 
 
 # The browser script
 
 
-def browser_routes(host: Host, storage: str) -> list[Route]:
-    """The script, and where it sends to."""
-    plain = script()
-    packed = gzip.compress(plain, mtime=0)
-    tag = f'"{blake2b(plain, digest_size=8).hexdigest()}"'
-    headers = {
-        "Cache-Control": f"public, max-age={SCRIPT_AGE}",
-        "Cross-Origin-Resource-Policy": "cross-origin",
-        "ETag": tag,
-        "Vary": "Accept-Encoding",
-    }
+async def save_beacon(service: Service, call: Call) -> Reply:
+    """Save what the browser script sends, unless its user does not want that."""
+    received = now()
+    if asks_for_privacy(call.headers):
+        return Reply(204)
+    parameters = call.parameters("key", "storage")
+    storage = _place(service, parameters)
+    await _admit(service, call, storage, parameters.get("key"))
+    item = read_beacon(parsed_json(await _body(call, BEACON_LIMIT)), received)
+    (outcome,) = await _save(service, storage, [item])
+    if isinstance(outcome, TrackingError):
+        raise outcome
+    return Reply(204)
 
-    async def track_js(request: Request) -> Response:
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=headers)
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            packing = {**headers, "Content-Encoding": "gzip"}
-            return Response(packed, headers=packing, media_type="text/javascript")
-        return Response(plain, headers=headers, media_type="text/javascript")
 
-    async def beacon(request: Request) -> Response:
-        received = now()
-        if asks_for_privacy(request.headers):
-            return Response(status_code=204)
-        name = request.query_params.get("storage", storage)
-        await host.admit(request, name, request.query_params.get("key"))
-        item = read_beacon(decode(await host.body(request, BEACON_LIMIT)), received)
-        (outcome,) = await host.save(name, [item])
-        if isinstance(outcome, TrackingError):
-            raise outcome
-        return Response(status_code=204)
-
-    return [
-        Route("/track.js", track_js, name="script"),
-        Route("/b", beacon, methods=["POST"], name="beacon"),
+async def get_script(_service: Service, call: Call) -> Reply:
+    """The browser script."""
+    plain, packed, tag = _script()
+    headers: list[Header] = [
+        (b"cache-control", b"public, max-age=%d" % SCRIPT_AGE),
+        (b"cross-origin-resource-policy", b"cross-origin"),
+        (b"etag", tag),
+        (b"vary", b"Accept-Encoding"),
     ]
+    if call.headers.get(b"if-none-match") == tag:
+        return Reply(304, b"", SCRIPT, headers)
+    if b"gzip" in call.headers.get(b"accept-encoding", b""):
+        return Reply(200, packed, SCRIPT, [*headers, (b"content-encoding", b"gzip")])
+    return Reply(200, plain, SCRIPT, headers)
+
+
+SCRIPT = b"text/javascript; charset=utf-8"
+
+
+@cache
+def _script() -> tuple[bytes, bytes, bytes]:
+    """The script, the same compressed, and its tag."""
+    plain = script()
+    tag = blake2b(plain, digest_size=8).hexdigest()
+    return plain, gzip.compress(plain, mtime=0), f'"{tag}"'.encode()
+
+
+ENDPOINTS = [
+    *(Endpoint("POST", f"/v1/{path}", None, _segment(call)) for path, call in CALLS.items()),
+    Endpoint("POST", "/b", None, save_beacon),
+    Endpoint("GET", "/track.js", None, get_script),
+]

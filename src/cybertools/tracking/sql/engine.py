@@ -369,10 +369,10 @@ class SqlEngine(Engine):
         row = self.one(self.sql.current_run, (taskId,))
         return 0 if row is None else int(row[0])
 
-    def runs(self, state: RunState) -> Iterator[Run]:
+    def runs(self, state: RunState, after: int = 0) -> Iterator[Run]:
         """See `Engine.runs`."""
         sql = f"{self.sql.runs}{_STATES[state]} AND id > ? ORDER BY id LIMIT ?"
-        last = 0
+        last = after
         while found := self.all(sql, (last, CHUNK)):
             yield from map(_run_from, found)
             last = found[-1][0]

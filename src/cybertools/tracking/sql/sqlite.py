@@ -20,7 +20,7 @@ from cybertools.tracking.sql.pool import BUSY_SECONDS, Pool
 from cybertools.tracking.sql.statements import Dialect, Part, Tables
 from cybertools.tracking.track import Row, Track
 
-__all__ = ["SqliteEngine", "open_file"]
+__all__ = ["SqliteEngine", "names_in", "open_file"]
 
 APPLICATION_ID = 0x54524B53
 """What a file says it is (``file tracks.db`` shows it): TRKS."""
@@ -212,18 +212,36 @@ def open_file(path: str, name: str, factory: type[Track], durability: str) -> St
 
     Without a path the database is in memory. Several storages may be open on one file.
     """
-    if path.startswith("//"):  # sqlite:///home/me/tracks.db, as others write it
-        path = "/" + path.lstrip("/")
-    if path == ":memory:":
-        path = ""
     attributes = attributes_of(factory)
-    pool = Pool(str(Path(path).expanduser()) if path else "", durability)
+    pool = Pool(_file_path(path), durability)
     try:
         tables = _prepared(pool, name, attributes)
     except BaseException:
         pool.close()
         raise
     return Storage(SqliteEngine(pool, name, tables, attributes), name, factory)
+
+
+def names_in(path: str) -> list[str]:
+    """The names of the storages in that file; none where there is no file."""
+    file = _file_path(path)
+    if not file or not Path(file).exists():
+        return []
+    pool = Pool(file, "full")
+    try:
+        with pool.reading() as connection:
+            if not _version(connection, file):
+                return []
+            return [row[0] for row in connection.execute("SELECT name FROM storages")]
+    finally:
+        pool.close()
+
+
+def _file_path(path: str) -> str:
+    """The path of a URL as the system has it; empty: in memory."""
+    if path.startswith("//"):  # sqlite:///home/me/tracks.db, as others write it
+        path = "/" + path.lstrip("/")
+    return "" if path in ("", ":memory:") else str(Path(path).expanduser())
 
 
 # The schema

@@ -9,10 +9,10 @@ from cybertools.tracking.interfaces import Storage, attributes_of
 from cybertools.tracking.sql.postgres.connecting import Connection, check, translated
 from cybertools.tracking.sql.postgres.dialect import DataLoader
 from cybertools.tracking.sql.postgres.engine import WAIT_SECONDS, PostgresEngine
-from cybertools.tracking.sql.postgres.schema import prepared
+from cybertools.tracking.sql.postgres.schema import names, prepared
 from cybertools.tracking.track import Track
 
-__all__ = ["open_database"]
+__all__ = ["names_in", "open_database"]
 
 CONNECTIONS = 16
 """At most so many at once for each storage; further threads wait for one."""
@@ -40,3 +40,9 @@ def open_database(url: str, name: str, factory: type[Track], durability: str) ->
         open=True,
     )
     return Storage(PostgresEngine(pool, tables, attributes), name, factory)
+
+
+def names_in(url: str) -> list[str]:
+    """The names of the storages in that database."""
+    with translated(), psycopg.connect(url, autocommit=True) as raw:
+        return names(Connection(raw))

@@ -9,7 +9,7 @@ from cybertools.tracking.sql.postgres.connecting import Connection
 from cybertools.tracking.sql.postgres.dialect import PostgresDialect
 from cybertools.tracking.sql.statements import Tables
 
-__all__ = ["SCHEMA", "VERSION", "create_attribute_indexes", "prepared"]
+__all__ = ["SCHEMA", "VERSION", "create_attribute_indexes", "names", "prepared"]
 
 SCHEMA = "tracking"
 """The schema that all tables of ours are in."""
@@ -76,9 +76,21 @@ def prepared(connection: Connection, name: str, attributes: tuple[str, ...]) -> 
     return tables
 
 
-def _existing(connection: Connection, name: str) -> Tables | None:
+def names(connection: Connection) -> list[str]:
+    """The names of the storages that are there."""
+    if not _has_catalogue(connection):
+        return []
+    found = connection.execute(f"SELECT name FROM {SCHEMA}.storages").fetchall()
+    return [row[0] for row in found]
+
+
+def _has_catalogue(connection: Connection) -> bool:
     found = connection.execute(f"SELECT to_regclass('{SCHEMA}.storages')").fetchone()
-    if found is None or found[0] is None:
+    return found is not None and found[0] is not None
+
+
+def _existing(connection: Connection, name: str) -> Tables | None:
+    if not _has_catalogue(connection):
         return None
     row = connection.execute(
         f"SELECT prefix, version FROM {SCHEMA}.storages WHERE name = ?", (name,)
