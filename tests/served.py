@@ -1,4 +1,4 @@
-"""A service with one key for all: ``python -m tests.served URL PORT KEY``."""
+"""A service with one key, perhaps for some origins: ``python -m tests.served URL PORT KEY``."""
 
 import sys
 
@@ -9,10 +9,10 @@ from cybertools.tracking.service.settings import Settings
 
 
 class KeyGate(OpenGate):
-    """Lets those in who have the key."""
+    """Lets those in who have the key, from the origins if there are any."""
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    def __init__(self, key: str, origins: tuple[str, ...]) -> None:
+        self.key, self.origins = key, origins
 
     async def admit(
         self,
@@ -25,11 +25,13 @@ class KeyGate(OpenGate):
         """See `Gate.admit`."""
         if credential != self.key:
             raise Refused("This is not the key.")
+        if self.origins and origin not in self.origins:
+            raise Refused("The key is not for this origin.", 403)
         return await super().admit(credential, scope, storage, origin, client)
 
 
-def main(url: str, port: str, key: str) -> None:
-    app = make_app(Settings(url), KeyGate(key))
+def main(url: str, port: str, key: str, *origins: str) -> None:
+    app = make_app(Settings(url), KeyGate(key, origins))
     with listening("127.0.0.1", int(port)) as sock:
         serve(app, sock)
 

@@ -20,6 +20,7 @@ from cybertools.tracking import Storage, Track, open_storage
 from cybertools.tracking.errors import InvalidType, InvalidValue
 from cybertools.tracking.service.browser import read_beacon, script
 from tests.engines import give_up
+from tests.test_docs import blocks_of
 from tests.web import free_port, server
 
 SCRIPT_LIMIT = 2_000
@@ -36,6 +37,7 @@ FLAGS = [
     "--disable-sync",
 ]
 
+DOCUMENTATION = Path(__file__).parent.parent / "docs" / "how-to" / "browser.md"
 KEY = "trkw_public"
 PATIENCE = 20.0
 
@@ -122,6 +124,11 @@ def chromium() -> str:
     return found
 
 
+def origins(pages: str) -> list[str]:
+    """The names that the site is reached by."""
+    return [pages, pages.replace("127.0.0.1", "localhost")]
+
+
 @pytest.fixture(scope="module")
 def open_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A service on one origin, and pages on another."""
@@ -134,8 +141,8 @@ def open_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     url, port = f"sqlite:{folder}/tracks.db", free_port()
     (folder / "site").mkdir()
     with (
-        server("-m", "tests.served", url, str(port), KEY, port=port),
         site(folder / "site") as pages,
+        server("-m", "tests.served", url, str(port), KEY, *origins(pages), port=port),
         open_storage(url) as tracks,
         sync_playwright() as playwright,
     ):
@@ -224,6 +231,27 @@ def test_what_the_page_says(stage: Stage) -> None:
         assert found.taskId.endswith("/ann.html")
         host = stage.host.removeprefix("http://").replace("127.0.0.1", "localhost")
         assert found.data == {"type": "view", "referrer": host}
+
+
+def test_the_example_of_the_documentation(stage: Stage) -> None:
+    (text,) = (block.text for block in blocks_of(DOCUMENTATION) if block.file == "page.html")
+    text = text.replace("https://tracks.example.org", stage.service).replace("trkw_…", KEY)
+    (stage.folder / str(stage.scenes) / "page.html").write_text(text)
+    with stage.visitor() as browser:
+        page = browser.new_page()
+        page.goto(f"{stage.pages}/page.html")
+        page.click("button")
+        found = [each.data for each in stage.arrived(2)]
+        assert {"type": "click", "name": "buy", "item": "7"} in found
+
+
+def test_a_page_that_tells_others_no_referrer(stage: Stage) -> None:
+    file = stage.folder / str(stage.scenes) / "index.html"
+    hidden = '<meta name="referrer" content="no-referrer">'
+    file.write_text(file.read_text().replace("<title>", f"{hidden}<title>"))
+    with stage.visitor() as browser:
+        browser.new_page().goto(f"{stage.pages}/index.html")
+        stage.arrived(1)
 
 
 def test_a_browser_without_beacons(stage: Stage) -> None:

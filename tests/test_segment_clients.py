@@ -14,8 +14,10 @@ import pytest
 
 from cybertools.tracking import open_storage
 from tests.engines import give_up
+from tests.test_docs import blocks_of
 from tests.web import free_port, server
 
+ROOT = Path(__file__).parent.parent
 EVENTS = int(os.environ.get("TRACKS_TEST_SEGMENT_EVENTS", "1000"))
 KEY = "write-key"
 NODE_LIBRARY = "@segment/analytics-node@3.1.0"
@@ -129,3 +131,25 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+PAGE = ROOT / "docs" / "how-to" / "segment.md"
+
+
+@pytest.mark.parametrize(("file", "command"), [("send.py", sys.executable), ("send.js", "node")])
+def test_the_examples_of_the_documentation(
+    file: str, command: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = tmp_path
+    if command == "node":
+        folder = request.getfixturevalue("node_modules")
+    url, port = f"sqlite:{tmp_path}/tracks.db", free_port()
+    (text,) = (block.text for block in blocks_of(PAGE) if block.file == file)
+    text = text.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{port}").replace("trk_…", KEY)
+    (folder / file).write_text(text)
+    with server("-m", "tests.served", url, str(port), KEY, port=port):
+        subprocess.run([command, folder / file], check=True, timeout=120)
+    with open_storage(url) as tracks:
+        (track,) = tracks.query(taskId="Lesson Completed")
+        assert track.userName == "ann"
+        assert track.data["properties"] == {"lesson": "algebra-1", "score": 7}
