@@ -9,7 +9,10 @@ from cybertools.tracking.service.settings import Settings
 
 
 class KeyGate(OpenGate):
-    """Lets those in who have the key, from the origins if there are any."""
+    """Lets those in who have the key, from the origins if there are any.
+
+    The key with ``-other`` behind it is for the storage ``other`` alone.
+    """
 
     def __init__(self, key: str, origins: tuple[str, ...]) -> None:
         self.key, self.origins = key, origins
@@ -23,6 +26,8 @@ class KeyGate(OpenGate):
         client: str,
     ) -> Principal:
         """See `Gate.admit`."""
+        if credential == f"{self.key}-other":
+            return Principal("other", storage="other")
         if credential != self.key:
             raise Refused("This is not the key.")
         if self.origins and origin not in self.origins:
@@ -31,7 +36,7 @@ class KeyGate(OpenGate):
 
 
 def main(url: str, port: str, key: str, *origins: str) -> None:
-    app = make_app(Settings(url), KeyGate(key, origins))
+    app = make_app(Settings(url, names=("tracks", "other")), KeyGate(key, origins))
     with listening("127.0.0.1", int(port)) as sock:
         serve(app, sock)
 

@@ -23,6 +23,7 @@ class Service(NamedTuple):
 
     http: httpx.Client
     tracks: Storage
+    url: str
 
     def post(self, call: str, body: Any, **more: Any) -> httpx.Response:
         """The answer to a call of Segment's API, with the key as a library sends it."""
@@ -46,7 +47,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         httpx.Client(base_url=f"http://127.0.0.1:{port}") as http,
         open_storage(url) as tracks,
     ):
-        yield Service(http, tracks)
+        yield Service(http, tracks, url)
 
 
 # Segment
@@ -142,7 +143,14 @@ def test_there_is_no_other_call(service: Service) -> None:
 
 
 def test_a_storage_of_ones_own(service: Service) -> None:
-    assert service.post("track", MESSAGE, params={"storage": "tracks"}).status_code == 200
+    named = {**MESSAGE, "userId": "named"}
+    assert service.post("track", named, params={"storage": "other"}).status_code == 200
+    keyed = {**named, "writeKey": f"{KEY}-other"}
+    assert service.http.post("/v1/track", json=keyed).status_code == 200
+    assert beacon(service, "named", key=f"{KEY}-other").status_code == 204
+    with open_storage(service.url, "other") as other:
+        assert len(other.query(userName="named")) == 3
+    assert not service.tracks_of("named")
     assert service.post("track", MESSAGE, params={"storage": "nosuch"}).status_code == 404
     assert service.post("track", MESSAGE, params={"other": "x"}).status_code == 400
 

@@ -28,8 +28,13 @@ SCRIPT_AGE = 3_600
 """Seconds that browsers keep the script."""
 
 
-async def _admit(service: Service, call: Call, storage: str, credential: str | None) -> None:
-    await service.gate.admit(credential, "write", storage, call.origin, call.client)
+async def _admitted(service: Service, call: Call, credential: str | None, named: str | None) -> str:
+    """Let a request in; the storage that it may save to.
+
+    One that names none saves to its token's only one, or to the service's first.
+    """
+    principal = await service.gate.admit(credential, "write", named, call.origin, call.client)
+    return named or principal.storage or service.settings.names[0]
 
 
 async def _body(call: Call, most: int) -> bytes:
@@ -50,11 +55,6 @@ async def _save(
     return outcomes
 
 
-def _place(service: Service, parameters: dict[str, str]) -> str:
-    """The storage that a request is about; the service's first one where it names none."""
-    return parameters.get("storage", service.settings.names[0])
-
-
 # Segment
 
 
@@ -62,14 +62,15 @@ def _segment(name: str) -> Handler:
     async def save_messages(service: Service, call: Call) -> Reply:
         """Save the messages of a call, in the way of Segment's HTTP API."""
         received = now()
-        storage = _place(service, call.parameters("storage"))
+        named = call.parameters("storage").get("storage")
         in_header = call.credential
-        if in_header is not None:
-            await _admit(service, call, storage, in_header)
+        storage = ""
+        if in_header is not None:  # before the body is read
+            storage = await _admitted(service, call, in_header, named)
         try:
             value = parsed_json(await _body(call, BATCH_LIMIT))
             if in_header is None:
-                await _admit(service, call, storage, write_key_of(value))
+                storage = await _admitted(service, call, write_key_of(value), named)
             reading = read_call(name, value, received, service.settings.segment)
         except (Bad, InvalidType, InvalidValue) as error:
             return _failed(str(error))
@@ -115,8 +116,8 @@ async def save_beacon(service: Service, call: Call) -> Reply:
     if asks_for_privacy(call.headers):
         return Reply(204)
     parameters = call.parameters("key", "storage")
-    storage = _place(service, parameters)
-    await _admit(service, call, storage, parameters.get("key"))
+    key, named = parameters.get("key"), parameters.get("storage")
+    storage = await _admitted(service, call, key, named)
     item = read_beacon(parsed_json(await _body(call, BEACON_LIMIT)), received)
     (outcome,) = await _save(service, storage, [item])
     if isinstance(outcome, TrackingError):

@@ -4,7 +4,7 @@
    <script defer src="https://tracks.example.org/track.js" data-key="trkw_…"></script>
 
    data-key      a public write key for the page's origin
-   data-storage  the storage, if the service has several
+   data-storage  the storage, where the key is for several
    data-user     the user's name; without it each session is a visitor of its own
 */
 (() => {
