@@ -43,7 +43,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service for all tests."""
     url, port = f"sqlite:{tmp_path_factory.mktemp('ways')}/tracks.db", free_port()
     with (
-        server("-m", "tests.served", url, str(port), KEY, port=port),
+        server("-m", "tests.service.served", url, str(port), KEY, port=port),
         httpx.Client(base_url=f"http://127.0.0.1:{port}") as http,
         open_storage(url) as tracks,
     ):

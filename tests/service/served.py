@@ -1,4 +1,4 @@
-"""A service with one key, perhaps for some origins: ``python -m tests.served URL PORT KEY``."""
+"""A service with one key, for some origins: ``python -m tests.service.served URL PORT KEY``."""
 
 import sys
 

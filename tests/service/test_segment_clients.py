@@ -17,7 +17,7 @@ from tests.engines import give_up
 from tests.test_docs import blocks_of
 from tests.web import free_port, server
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 EVENTS = int(os.environ.get("TRACKS_TEST_SEGMENT_EVENTS", "1000"))
 KEY = "write-key"
 NODE_LIBRARY = "@segment/analytics-node@3.1.0"
@@ -104,7 +104,7 @@ def test_each_event_is_stored_once_although_the_service_is_killed(
 ) -> None:
     command: list[str] = request.getfixturevalue(client)
     url, port = f"sqlite:{tmp_path}/tracks.db", free_port()
-    service = ("-m", "tests.served", url, str(port), KEY)
+    service = ("-m", "tests.service.served", url, str(port), KEY)
     with open_storage(url) as tracks:
         with server(*service, port=port) as process:
             sending = subprocess.Popen(
@@ -147,7 +147,7 @@ def test_the_examples_of_the_documentation(
     (text,) = (block.text for block in blocks_of(PAGE) if block.file == file)
     text = text.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{port}").replace("trk_…", KEY)
     (folder / file).write_text(text)
-    with server("-m", "tests.served", url, str(port), KEY, port=port):
+    with server("-m", "tests.service.served", url, str(port), KEY, port=port):
         subprocess.run([command, folder / file], check=True, timeout=120)
     with open_storage(url) as tracks:
         (track,) = tracks.query(taskId="Lesson Completed")

@@ -37,7 +37,7 @@ FLAGS = [
     "--disable-sync",
 ]
 
-DOCUMENTATION = Path(__file__).parent.parent / "docs" / "how-to" / "browser.md"
+DOCUMENTATION = Path(__file__).parent.parent.parent / "docs" / "how-to" / "browser.md"
 KEY = "trkw_public"
 PATIENCE = 20.0
 
@@ -142,7 +142,7 @@ def open_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     (folder / "site").mkdir()
     with (
         site(folder / "site") as pages,
-        server("-m", "tests.served", url, str(port), KEY, *origins(pages), port=port),
+        server("-m", "tests.service.served", url, str(port), KEY, *origins(pages), port=port),
         open_storage(url) as tracks,
         sync_playwright() as playwright,
     ):
