@@ -2,63 +2,97 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
 
 from cybertools.tracking.service import asking, managing, pages, saving, ways
-from cybertools.tracking.service.endpoints import Endpoint
+from cybertools.tracking.service.endpoints import Door, Endpoint
 from cybertools.tracking.service.gate import Gate
 from cybertools.tracking.service.problems import Bad, as_reply
-from cybertools.tracking.service.replies import SECURITY
+from cybertools.tracking.service.replies import send
 from cybertools.tracking.service.service import Service
 from cybertools.tracking.service.settings import Settings
 
-__all__ = ["ENDPOINTS", "make_app"]
+__all__ = ["ENDPOINTS", "Application", "make_app"]
 
 # What is asked for most comes first: routes are tried one after the other.
-ENDPOINTS = [
-    *saving.ENDPOINTS,
-    *asking.ENDPOINTS,
-    *managing.ENDPOINTS,
-    *pages.ENDPOINTS,
-    *ways.ENDPOINTS,
-]
+ENDPOINTS = [*saving.ENDPOINTS, *asking.ENDPOINTS, *managing.ENDPOINTS, *pages.ENDPOINTS]
 
 
-def make_app(settings: Settings, gate: Gate, more: Sequence[Endpoint] = ()) -> Starlette:
-    """The application. The `Service` behind it is its ``state.service``.
+class Application:
+    """The application, and the service behind it."""
+
+    def __init__(self, service: Service, endpoints: Sequence[Endpoint]) -> None:
+        self.service = service
+
+        @asynccontextmanager
+        async def lifespan(_app: Any) -> AsyncIterator[None]:
+            await service.start()
+            try:
+                yield
+            finally:
+                await service.stop()
+
+        # A router without the application around it: what that adds to each request, errors made
+        # into answers, the endpoints do.
+        self._router = Router(
+            _routes(service, endpoints),
+            redirect_slashes=False,
+            default=_nothing_here,
+            lifespan=lifespan,
+            middleware=_middleware(service.settings),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        await self._router(scope, receive, send)
+
+
+def make_app(settings: Settings, gate: Gate, more: Sequence[Endpoint] = ()) -> Application:
+    """The application of a service.
 
     :param gate: who may do what.
     :param more: further endpoints: ways in of other kinds.
     """
-    service = Service(settings, gate)
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        await service.start()
-        try:
-            yield
-        finally:
-            await service.stop()
-
-    app = Starlette(
-        routes=[_route(endpoint, service) for endpoint in (*ENDPOINTS, *more)],
-        middleware=_middleware(settings),
-        exception_handlers={HTTPException: _no_endpoint},
-        lifespan=lifespan,
-    )
-    app.state.service = service
-    return app
+    return Application(Service(settings, gate), (*ENDPOINTS, *ways.ENDPOINTS, *more))
 
 
-def _route(endpoint: Endpoint, service: Service) -> Route:
-    return Route(endpoint.path, endpoint.bound(service), methods=[endpoint.method])
+def _routes(service: Service, endpoints: Sequence[Endpoint]) -> list[Route]:
+    """A route for each path; those that end in a parameter after those that do not."""
+    paths: dict[str, dict[str, Door]] = {}
+    for endpoint in endpoints:
+        methods = paths.setdefault(endpoint.path, {})
+        methods[endpoint.method] = Door(endpoint, service)
+        if endpoint.method == "GET":
+            methods["HEAD"] = methods["GET"]
+    ordered = sorted(paths, key=lambda path: path.endswith("}"))
+    return [Route(path, _Methods(paths[path])) for path in ordered]
+
+
+class _Methods:
+    """The endpoints of a path, by their methods."""
+
+    def __init__(self, doors: dict[str, Door]) -> None:
+        self._doors = doors
+
+    async def __call__(self, scope: Scope, receive: Receive, respond: Send) -> None:
+        door = self._doors.get(scope["method"])
+        if door is not None:
+            await door(scope, receive, respond)
+            return
+        methods = ", ".join(self._doors)
+        problem = as_reply(Bad("method-not-allowed", f"What can be done here: {methods}."))
+        answer = problem._replace(headers=[(b"allow", methods.encode())])
+        await send(answer, scope, receive, respond, 0)
+
+
+async def _nothing_here(scope: Scope, receive: Receive, respond: Send) -> None:
+    answer = as_reply(Bad("not-found", "There is nothing at this path."))
+    await send(answer, scope, receive, respond, 0)
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -79,17 +113,3 @@ def _middleware(settings: Settings) -> list[Middleware]:
             expose_headers=["Link", "Location", "Retry-After"],
         )
     ]
-
-
-async def _no_endpoint(request: Request, error: Exception) -> Response:
-    """The answer where there is no endpoint for a path, or none for the method."""
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    if status == 405:
-        problem = Bad("method-not-allowed", f"{request.method} cannot be done here.")
-    else:
-        problem = Bad("not-found", "There is nothing at this path.")
-    answer = as_reply(problem)
-    headers = {name.decode(): value.decode() for name, value in SECURITY}
-    if isinstance(error, HTTPException):
-        headers |= error.headers or {}
-    return Response(answer.body, answer.status, headers, answer.kind.decode())

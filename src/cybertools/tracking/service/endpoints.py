@@ -21,7 +21,7 @@ from cybertools.tracking.service.requests import Call, Gone
 from cybertools.tracking.service.service import Service
 from cybertools.tracking.service.writing import Overloaded
 
-__all__ = ["Endpoint", "Handler"]
+__all__ = ["Door", "Endpoint", "Handler"]
 
 Handler: TypeAlias = Callable[[Service, Call], Awaitable[Reply]]
 
@@ -43,10 +43,6 @@ class Endpoint:
     handler: Handler
     opens: bool = True
     """The storage that the path names has to be there, and is opened."""
-
-    def bound(self, service: Service) -> "Door":
-        """The endpoint as an ASGI application."""
-        return Door(self, service)
 
 
 class Door:

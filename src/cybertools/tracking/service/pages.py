@@ -10,7 +10,7 @@ from cybertools.tracking.errors import StorageUnavailable
 from cybertools.tracking.service.endpoints import Endpoint
 from cybertools.tracking.service.openapi import document
 from cybertools.tracking.service.reference import markdown
-from cybertools.tracking.service.replies import HTML, JSON, TEXT, Reply
+from cybertools.tracking.service.replies import HTML, JSON, PAGE_SECURITY, TEXT, Reply
 from cybertools.tracking.service.requests import Call
 from cybertools.tracking.service.service import Service
 
@@ -60,7 +60,7 @@ async def get_document(_service: Service, call: Call) -> Reply:
 async def get_reference(_service: Service, call: Call) -> Reply:
     """The same for people."""
     call.parameters()
-    return Reply(200, _page(), HTML)
+    return Reply(200, _page(), HTML, PAGE_SECURITY)
 
 
 @cache

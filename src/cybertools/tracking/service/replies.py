@@ -14,8 +14,8 @@ __all__ = [
     "HTML",
     "JSON",
     "LINES",
+    "PAGE_SECURITY",
     "PROBLEM",
-    "SECURITY",
     "TEXT",
     "Header",
     "Reply",
@@ -32,17 +32,18 @@ EVENTS = b"text/event-stream"
 TEXT = b"text/plain; charset=utf-8"
 HTML = b"text/html; charset=utf-8"
 
-POLICY = (
+SECURITY: list[Header] = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+"""What each answer tells a browser: not to keep it, and not to guess its kind."""
+
+_POLICY = (
     b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
     b" frame-ancestors 'none'"
 )
-SECURITY: list[Header] = [
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", POLICY),
+PAGE_SECURITY: list[Header] = [
+    (b"content-security-policy", _POLICY),
     (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
 ]
-"""What each answer tells a browser: not to keep it, frame it, guess its kind or run anything."""
+"""What a page tells as well: to run and load nothing, and not to be framed."""
 
 
 class Reply(NamedTuple):

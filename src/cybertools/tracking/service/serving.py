@@ -8,9 +8,9 @@ from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
-from starlette.applications import Starlette
 
 from cybertools.tracking.errors import StorageError
+from cybertools.tracking.service.app import Application
 from cybertools.tracking.service.service import Service
 
 __all__ = ["Server", "listening", "serve"]
@@ -47,7 +47,7 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    app: Starlette,
+    app: Application,
     sock: socket.socket,
     ready: Callable[[], None] = lambda: None,
     proxies: tuple[str, ...] = (),
@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
 
     def __init__(
         self,
-        app: Starlette,
+        app: Application,
         ready: Callable[[], None] = lambda: None,
         proxies: tuple[str, ...] = (),
     ) -> None:
@@ -88,7 +88,7 @@ class Server(uvicorn.Server):
                 h11_max_incomplete_event_size=HEADER_BYTES,
             )
         )
-        self._service: Service = app.state.service
+        self._service: Service = app.service
         self._ready = ready
         self._loop: asyncio.AbstractEventLoop | None = None
 
