@@ -150,7 +150,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 def test_a_server_that_is_terminated_has_saved_all(kind: str, tmp_path: Path) -> None:
     url, port = f"sqlite:{tmp_path}/tracks.db", free_port()
-    with server("-m", "tests.webapp", kind, url, str(port), port=port) as process:
+    with server("-m", "tests.webapp", kind, url, str(port), "30", port=port) as process:
         base = f"http://127.0.0.1:{port}"
         for n in range(20):
             headers = {"Cookie": "session=s1", "User-Agent": f"agent {n % 2}"}
@@ -173,10 +173,13 @@ def test_a_server_that_is_terminated_has_saved_all(kind: str, tmp_path: Path) ->
 
 def test_a_storage_that_is_down_breaks_no_request(kind: str, missing: str) -> None:
     port = free_port()
-    with server("-m", "tests.webapp", kind, missing, str(port), port=port) as process:
+    with server("-m", "tests.webapp", kind, missing, str(port), "0.1", port=port) as process:
         assert get(f"http://127.0.0.1:{port}/lessons/1") == 200
         assert get(f"http://127.0.0.1:{port}/boom") == 500
-        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=30)
+    assert "There is no directory" in said
+    assert "2 tracks are not saved yet" in said
 
 
 def asked(app: Any, path: str = "/lessons/1") -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A web application that records its requests: ``python -m tests.webapp KIND URL PORT``.
+"""A web application that records its requests: ``python -m tests.webapp KIND URL PORT PATIENCE``.
 
 Each kind has the same pages on a real server: ``/lessons/<n>`` answers, ``/boom`` raises, and
 ``/static/<name>`` is not recorded. Only the end of the process has the tracks saved.
@@ -12,6 +12,11 @@ from cybertools.tracking.middleware import Recorder
 
 NEVER = 3600.0
 SALT = "pepper"
+
+
+def slow_recorder(url: str) -> Recorder:
+    """A recorder that saves when the process ends, which may take the last argument's seconds."""
+    return Recorder(url, interval=NEVER, patience=float(sys.argv[4]))
 
 
 def starlette(url: str, port: int) -> None:
@@ -36,7 +41,7 @@ def starlette(url: str, port: int) -> None:
 
     recording = Middleware(
         TrackingMiddleware,
-        Recorder(url, interval=NEVER),
+        slow_recorder(url),
         run=session,
         exclude=["/static/*"],
         salt=SALT,
@@ -54,7 +59,7 @@ def flask(url: str, port: int) -> None:
     app = Flask(__name__)
     Tracking(
         app,
-        Recorder(url, interval=NEVER),
+        slow_recorder(url),
         run=lambda _request: request.cookies.get("session"),
         exclude=["/static/*"],
         salt=SALT,
@@ -96,7 +101,7 @@ def configure_django(url: str) -> None:
         ALLOWED_HOSTS=["*"],
         MIDDLEWARE=["cybertools.tracking.middleware.django.TrackingMiddleware"],
         TRACKING={
-            "storage": Recorder(url, interval=NEVER),
+            "storage": slow_recorder(url),
             "run": lambda request: request.COOKIES.get("session"),
             "exclude": ["/static/*"],
             "salt": SALT,

@@ -156,11 +156,13 @@ class Recorder:
     def flush(self, wait: float = 0.0) -> bool:
         """Save what is waiting, now; try again for ``wait`` seconds where the storage is down.
 
-        :returns: False if something waits still.
+        :returns: False if something waits still, which is logged after having waited.
         """
         end = time.monotonic() + wait
         while not self._save_all():
             if time.monotonic() >= end:
+                if wait:
+                    _log.error("%d tracks are not saved yet.", self.waiting)
                 return False
             time.sleep(0.1)
         return True
@@ -177,7 +179,7 @@ class Recorder:
             self._thread.join(self.patience)
         finished = self._thread is None or not self._thread.is_alive()
         if finished:
-            self.flush(end - time.monotonic())
+            self.flush(max(end - time.monotonic(), 0))
         self._tell("the buffer was full")
         self._dropped += self.waiting
         self._tell("the storage could not save them before the end")
