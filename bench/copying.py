@@ -1,4 +1,4 @@
-"""``tracks copy`` from a SQLite file to PostgreSQL against a raw COPY of the same rows, in turns."""
+"""``tracks copy`` from a SQLite file to PostgreSQL against a raw COPY of the same rows."""
 
 import json
 from collections.abc import Callable
