@@ -112,13 +112,10 @@ def hold(tracks: Storage, said: dict[str, list[list[str]]]) -> None:
     assert len(tracks.runs) == len(tracks.currentRuns)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGQUIT, signal.SIGINT], ids=str)
-def test_a_server_that_restarts_under_load(
-    server: Cluster, database: str, how: signal.Signals
-) -> None:
+def test_a_server_that_restarts_under_load(server: Cluster, database: str) -> None:
     writers = Writers(database)
     try:
-        for _ in range(2):
+        for how in (signal.SIGKILL, signal.SIGQUIT):
             writers.wait()
             server.end(how)
             server.start()
@@ -184,7 +181,6 @@ KEYED: dict[str, Call] = {
     "replace": lambda tracks, task: tracks.saveUserTrack(
         task, 0, "u1", {"n": 1}, replace=True, key=task
     ),
-    "few": lambda tracks, task: many(tracks, task, 3, keyed=True),
     "many": lambda tracks, task: many(tracks, task, 30, keyed=True),
     "openRun": lambda tracks, task: tracks.openRun(task, "session"),
 }
@@ -234,7 +230,6 @@ UNKEYED: dict[str, Call] = {
     "save": lambda tracks, task: tracks.saveUserTrack(task, 0, "u1", {"n": 1}),
     "replace": lambda tracks, task: tracks.saveUserTrack(task, 0, "u1", {"n": 1}, replace=True),
     "few": lambda tracks, task: many(tracks, task, 3, keyed=False),
-    "many": lambda tracks, task: many(tracks, task, 30, keyed=False),
     "startRun": lambda tracks, task: tracks.startRun(f"{task} other"),
 }
 
@@ -255,7 +250,7 @@ def test_a_cut_connection_of_a_save_without_a_key(
             assert len(str(error).splitlines()) == 1
             stored_in_doubt.append(bool(direct.query(taskId=task) or len(direct.runs) > runs))
         else:
-            assert len(direct.query(taskId=task)) in (0, 1, 3, 30)
+            assert len(direct.query(taskId=task)) in (0, 1, 3)
             assert direct.query(taskId=task) or len(direct.runs) == runs + 1
     # There is one moment in each call at which nobody can know, and only one.
     assert stored_in_doubt == [answered]
@@ -291,7 +286,8 @@ def test_no_dead_connection_is_handed_out_after_a_restart(server: Cluster, datab
         server.start()
         # None of them, now dead, is used for a save: without a key it could not be repeated.
         for n in range(20):
-            assert tracks.saveUserTrack("a001", 0, "u1", {}) == f"{len(tracks):07}", n
+            tracks.saveUserTrack("a001", 0, "u1", {})
+            assert len(tracks) == 11 + n
         server.end(signal.SIGQUIT)
         server.start()
         assert tracks.countTracks(taskId="a001") == len([*tracks.iterTracks()]) == 30
@@ -356,7 +352,7 @@ def test_a_server_that_is_gone_for_good(server: Cluster, database: str) -> None:
 
     with open_storage(f"{database}?wait_seconds=1") as tracks:
         tracks.saveUserTrack("a001", 0, "u1", {})
-        server.end()
+        server.end(signal.SIGQUIT)  # and with it all of its processes
         try:
             for call in (
                 partial(tracks.saveUserTrack, "a001", 0, "u1", {}),
@@ -372,12 +368,13 @@ def test_a_server_that_is_gone_for_good(server: Cluster, database: str) -> None:
         finally:
             server.start()
         assert len(tracks) == 1
-        assert tracks.saveUserTrack("a001", 0, "u1", {}, key="k") == "0000002"
+        tracks.saveUserTrack("a001", 0, "u1", {}, key="k")
+        assert len(tracks) == 2
 
 
 def test_closing_does_not_wait_for_a_server_that_is_gone(server: Cluster, database: str) -> None:
     tracks = open_storage(f"{database}?wait_seconds=1")
-    server.end()
+    server.end(signal.SIGQUIT)  # and with it all of its processes
     try:
         with pytest.raises(StorageUnavailable):
             len(tracks)

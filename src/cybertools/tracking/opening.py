@@ -1,5 +1,6 @@
 """``open_storage``: from a URL to a storage."""
 
+import re
 from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
@@ -8,7 +9,7 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.track import Track
 from cybertools.tracking.values import check_text, kind_of
 
-__all__ = ["Durability", "open_storage"]
+__all__ = ["Durability", "open_storage", "without_secrets"]
 
 Durability: TypeAlias = Literal["full", "normal", "off"]
 
@@ -50,8 +51,21 @@ def open_storage(
     opener = _OPENERS.get(scheme.lower()) if colon else None
     if opener is None:
         hint = "" if colon else f" Did you mean 'sqlite:{url}'?"
-        raise InvalidValue(f"There is no engine for {url!r}.{hint} There are:\n{SCHEMES}")
+        raise InvalidValue(
+            f"There is no engine for {without_secrets(url)!r}.{hint} There are:\n{SCHEMES}"
+        )
     return opener(path, check_text(name, "name"), trackFactory, durability)
+
+
+def without_secrets(url: str) -> str:
+    """The URL as it may be shown: with ``***`` in the place of a password or token."""
+    head, mark, query = url.partition("?")
+    found = re.match(r"(?i)((?!sqlite|zodb)[a-z+]*:(?://)?)(.*)@", url if "@" in query else head)
+    if found:
+        user, colon, _ = found[2].partition(":")
+        shown = f"{user}:***" if colon else "***" if url.startswith("http") else user
+        url = f"{found[1]}{shown}{url[found.end() - 1 :]}"
+    return re.sub(r"(?i)([?&](?:ssl)?password=)[^&]*", r"\1***", url)
 
 
 # An engine is imported when it is first asked for: most programs use one.

@@ -69,6 +69,8 @@ def translated() -> Iterator[None]:
 
 def broke(error: BaseException | None) -> bool:
     """Whether the connection is gone, so that the fate of what was sent last is not known."""
+    if isinstance(error, PoolTimeout | PoolClosed):
+        return False
     if isinstance(error, psycopg.OperationalError):
         # Connection exceptions, and shutdowns of several kinds.
         return (error.sqlstate or "08").startswith(("08", "57P"))

@@ -113,13 +113,13 @@ class PostgresEngine(SqlEngine):
             with (
                 translated(),
                 self._connection(held) as raw,
-                raw.transaction(),
-                raw.cursor(f"rows_{id(values)}") as cursor,
+                raw.cursor(f"rows_{id(values)}") as cursor,  # the server closes it with
+                raw.transaction(),  # this; on a broken connection it could not be closed
             ):
                 cursor.itersize = CHUNK
                 cursor.execute(statement(sql), values)
                 try:
-                    yield from cursor
+                    yield from islice(cursor, None)  # which has no close() that could fail
                 except GeneratorExit:
                     abandoned = True
                     raise

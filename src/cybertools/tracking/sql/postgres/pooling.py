@@ -20,7 +20,7 @@ __all__ = ["CONNECTIONS", "Pool"]
 CONNECTIONS = 16
 """At most so many at once for each storage; further threads wait for one."""
 
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.2
 """Between two attempts to reach a server that is not there."""
 
 
@@ -65,10 +65,15 @@ class _Pool(ConnectionPool[psycopg.Connection[Any]]):
         self._closing = closing = Event()
         self._failures = failures = list[str]()
 
-        class Persistent(psycopg.Connection[Any]):
-            """A connection that is tried for anew, without the pauses of the pool.
+        def is_over(deadline: float) -> bool:
+            waiting = self.get_stats().get("requests_waiting", 0)
+            return closing.wait(PAUSE_SECONDS) or not (waiting or time.monotonic() < deadline)
 
-            These double, so that a server that is back after 16 s would be noticed after 31.
+        class Persistent(psycopg.Connection[Any]):
+            """A connection that is tried for anew as long as somebody waits for one.
+
+            The pool's own attempts have pauses between that double: a server that is back after
+            16 s would be noticed after 31.
             """
 
             @classmethod
@@ -79,7 +84,7 @@ class _Pool(ConnectionPool[psycopg.Connection[Any]]):
                         connection = super().connect(conninfo, **options)
                     except psycopg.OperationalError as error:
                         failures[:] = [first_line(error)]
-                        if closing.wait(PAUSE_SECONDS) or time.monotonic() > deadline:
+                        if is_over(deadline):
                             raise
                     else:
                         failures.clear()
@@ -95,6 +100,7 @@ class _Pool(ConnectionPool[psycopg.Connection[Any]]):
             min_size=0,
             max_size=CONNECTIONS,
             timeout=address.wait_seconds,
+            reconnect_timeout=0,
             kwargs={"autocommit": True},
             connection_class=Persistent,
             configure=configure,
