@@ -59,7 +59,7 @@ def open_storage(
 
 def without_secrets(url: str) -> str:
     """The URL as it may be shown: with ``***`` in the place of a password or token."""
-    head, mark, query = url.partition("?")
+    head, _, query = url.partition("?")
     found = re.match(r"(?i)((?!sqlite|zodb)[a-z+]*:(?://)?)(.*)@", url if "@" in query else head)
     if found:
         user, colon, _ = found[2].partition(":")

@@ -113,4 +113,6 @@ def _translation(error: Exception) -> StorageError:
 
 
 # libpq tells no code of an error at the connecting: only its severity, then its words.
-_REFUSED = re.compile(r"failed: FATAL: (?!the database system|sorry|remaining connection)")
+_REFUSED = re.compile(
+    r"failed: FATAL: (?!the database system|sorry|remaining connection)|no password supplied"
+)
