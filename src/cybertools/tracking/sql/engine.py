@@ -211,9 +211,10 @@ class SqlEngine(Engine):
         numbers: Sequence[int],
         runs: dict[str | int, int],
     ) -> None:
-        for run, record in {record[1] or record[0]: record for record in records}.items():
-            if run not in runs:
-                runs[run] = self._run_for(connection, record)
+        wanted = {record[1] or record[0]: record for record in records}
+        # In order: two that start runs of the same tasks could wait for each other.
+        for run in sorted(wanted.keys() - runs, key=str):
+            runs[run] = self._run_for(connection, wanted[run])
         stored = self.dialect.stored
         rows = [
             (number, task, runs[run or task], user, time, stored(json))
