@@ -1,6 +1,6 @@
 """Connections to a PostgreSQL, and its errors in the words of this package."""
 
-import select
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -17,7 +17,26 @@ from cybertools.tracking.errors import (
     StorageUnavailable,
 )
 
-__all__ = ["Connection", "check", "statement", "translated"]
+__all__ = [
+    "UNKNOWN",
+    "Connection",
+    "InDoubt",
+    "Undone",
+    "broke",
+    "first_line",
+    "statement",
+    "translated",
+]
+
+UNKNOWN = "It is not known whether this was stored; a save with a key can be repeated safely."
+
+
+class Undone(psycopg.OperationalError):
+    """The connection broke before the transaction was to be committed: nothing was stored."""
+
+
+class InDoubt(psycopg.OperationalError):
+    """The connection broke while the transaction was being committed."""
 
 
 class Connection:
@@ -31,16 +50,6 @@ class Connection:
     def execute(self, sql: str, values: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
         """Execute one statement."""
         return self.raw.execute(statement(sql), values)
-
-
-def check(connection: psycopg.Connection[Any]) -> None:
-    """Find out, without asking the server, that it has closed an idle connection.
-
-    Such a connection has something to read. Else the next save would fail without anybody knowing
-    whether it was stored.
-    """
-    if select.select([connection.fileno()], [], [], 0)[0]:
-        connection.execute("")
 
 
 @lru_cache(1_000)
@@ -58,10 +67,34 @@ def translated() -> Iterator[None]:
         raise _translation(error) from error
 
 
+def broke(error: BaseException | None) -> bool:
+    """Whether the connection is gone, so that the fate of what was sent last is not known."""
+    if isinstance(error, PoolTimeout | PoolClosed):
+        return False
+    if isinstance(error, psycopg.OperationalError):
+        # Connection exceptions, and shutdowns of several kinds.
+        return (error.sqlstate or "08").startswith(("08", "57P"))
+    return isinstance(error, psycopg.InterfaceError)
+
+
+def first_line(error: Exception) -> str:
+    """What the driver says, as far as one line of it says all, without a full stop."""
+    line = str(error).strip().partition("\n")[0]
+    for prefix in ("connection failed: ", "connection is bad: "):
+        line = line.removeprefix(prefix)
+    return " ".join(line.split()).rstrip(".")
+
+
 def _translation(error: Exception) -> StorageError:
-    first = str(error).strip().partition("\n")[0]
+    first = first_line(error)
     if isinstance(error, PoolClosed):
         return StorageClosed("The storage is closed.")
+    if isinstance(error, PoolTimeout):
+        return StorageUnavailable(str(error))
+    if isinstance(error, Undone):
+        return StorageUnavailable(f"The connection broke, and nothing was stored: {first}.")
+    if isinstance(error, InDoubt):
+        return StorageUnavailable(f"The connection broke: {first}. {UNKNOWN}")
     if isinstance(error, pg.ReadOnlySqlTransaction):
         return StorageReadOnly(f"The database can be read but not written: {first}.")
     if isinstance(error, pg.InsufficientPrivilege):
@@ -70,6 +103,16 @@ def _translation(error: Exception) -> StorageError:
         return StorageError(f"The server's disk is full: {first}.")
     if isinstance(error, pg.SerializationFailure | pg.DeadlockDetected | pg.LockNotAvailable):
         return StorageUnavailable(f"Others were writing the same; try again: {first}.")
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeout):
-        return StorageUnavailable(f"PostgreSQL cannot be reached: {first}")
-    return StorageError(f"PostgreSQL: {first}")
+    if isinstance(error, pg.QueryCanceled | pg.TooManyConnections):
+        return StorageUnavailable(f"PostgreSQL: {first}.")
+    if broke(error):
+        if _REFUSED.search(first):
+            return StorageError(f"PostgreSQL refuses the connection: {first}.")
+        return StorageUnavailable(f"PostgreSQL cannot be reached: {first}.")
+    return StorageError(f"PostgreSQL: {first}.")
+
+
+# libpq tells no code of an error at the connecting: only its severity, then its words.
+_REFUSED = re.compile(
+    r"failed: FATAL: (?!the database system|sorry|remaining connection)|no password supplied"
+)

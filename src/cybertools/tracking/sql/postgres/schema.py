@@ -70,7 +70,10 @@ def prepared(connection: Connection, name: str, attributes: tuple[str, ...]) -> 
     if tables is None:
         with connection.raw.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(?)", (zlib.crc32(SCHEMA.encode()),))
-            for statement in CATALOGUE.split(";\n"):
+            make_schema, *others = CATALOGUE.split(";\n")
+            found = connection.execute("SELECT to_regnamespace(?)", (SCHEMA,)).fetchone()
+            # Even IF NOT EXISTS it takes the right to make schemas in the database.
+            for statement in others if found and found[0] else (make_schema, *others):
                 connection.execute(statement)
             tables = _existing(connection, name) or _create(connection, name, attributes)
     return tables
