@@ -94,8 +94,9 @@ class Statements:
         self.last = f"{last}?{newest}"
         self.last_to_change = f"{self.last}{dialect.for_update}"
         self.last_of_current = f"{last}({self.current_run}){newest}"
-        self.change = f"UPDATE {tracks} SET timeStamp = {time}, data = ? WHERE number = ?"
-        self.change_data = f"UPDATE {tracks} SET data = ? WHERE number = ?"
+        of_user = " WHERE number = ? AND userName = ?"
+        self.change = f"UPDATE {tracks} SET timeStamp = {time}, data = ?{of_user}"
+        self.change_data = f"UPDATE {tracks} SET data = ?{of_user}"
         self.insert = (
             f"INSERT INTO {tracks} (number, taskId, runId, userName, timeStamp, data)"
             f" VALUES (?, ?, ?, ?, {time}, ?)"
