@@ -1,6 +1,7 @@
 """``open_storage``: from a URL to a storage."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeAlias, get_args
 
 from cybertools.tracking.errors import InvalidType, InvalidValue, Unsupported
@@ -8,7 +9,7 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.track import Track
 from cybertools.tracking.values import check_text, kind_of
 
-__all__ = ["Durability", "open_storage"]
+__all__ = ["Durability", "migrate_storage", "open_storage"]
 
 Durability: TypeAlias = Literal["full", "normal", "off"]
 
@@ -54,6 +55,33 @@ def open_storage(
     return opener(path, check_text(name, "name"), trackFactory, durability)
 
 
+def migrate_storage(
+    url: str, name: str = "tracks", distribute: bool = False, dry_run: bool = False
+) -> Iterator[str]:
+    """Bring the tables of all storages in a database up to those of this version.
+
+    Storages may be open and saved to meanwhile. A migration that was cut off is continued by the
+    next one. A file needs none: it is brought up to date when it is opened.
+
+    :param distribute: then lay the storage ``name`` out to be distributed by its users, and
+        distribute it where the database has Citus. Whoever has it open has to open it again.
+    :param dry_run: tell, but do nothing.
+    :returns: each step, with its statements, before it is done.
+    :raises Unsupported: ``distribute`` where the database is no PostgreSQL.
+    :raises SchemaError: the tables are those of a newer version.
+    :raises StorageUnavailable: somebody else is migrating.
+    """
+    scheme, _, path = url.partition(":")
+    if scheme.lower() in ("postgres", "postgresql"):
+        with _needing_psycopg():
+            from cybertools.tracking.sql.postgres.migrating import migrate_database
+        yield from migrate_database(f"postgresql:{path}", name, distribute, dry_run)
+        return
+    if distribute:
+        raise Unsupported(f"Only a PostgreSQL can be distributed, not {url!r}.")
+    open_storage(url, name).close()
+
+
 # An engine is imported when it is first asked for: most programs use one.
 
 
@@ -82,13 +110,19 @@ def _sqlite(path: str, name: str, factory: type[Track], durability: Durability) 
 
 
 def _postgres(path: str, name: str, factory: type[Track], durability: Durability) -> Storage:
-    try:
+    with _needing_psycopg():
         from cybertools.tracking.sql.postgres.opening import open_database
+    return open_database(f"postgresql:{path}", name, factory, durability)
+
+
+@contextmanager
+def _needing_psycopg() -> Iterator[None]:
+    try:
+        yield
     except ImportError as error:
         raise Unsupported(
             f"postgresql: needs psycopg: pip install 'cybertools-tracking[postgres]'. ({error})"
         ) from error
-    return open_database(f"postgresql:{path}", name, factory, durability)
 
 
 _OPENERS: dict[str, Callable[[str, str, type[Track], Durability], Storage]] = {

@@ -53,6 +53,7 @@ COMMANDS = {
     "info": "keeping.info",
     "reindex": "keeping.reindex",
     "check": "keeping.check",
+    "migrate": "migrating.migrate",
 }
 
 

@@ -44,12 +44,14 @@ class SqlEngine(Engine):
 
     chunk = CHUNK
     """Records that are written at a time."""
+    statements = Statements
+    """What makes the statements of the tables."""
 
     def __init__(self, tables: Tables, dialect: Dialect, attributes: tuple[str, ...]) -> None:
         self.tables = tables
         self.dialect = dialect
         self.attributes = attributes
-        self.sql = Statements(tables, dialect)
+        self.sql = self.statements(tables, dialect)
 
     # What each database does its own way
 
@@ -387,7 +389,11 @@ class SqlEngine(Engine):
     def run(self, runId: int) -> Run | None:
         """See `Engine.run`."""
         row = self.one(self.sql.run, (runId,))
-        return None if row is None else run_from(row)
+        return None if row is None else next(iter(self.runs_from([row])))
+
+    def runs_from(self, rows: list[Any]) -> Iterable[Run]:
+        """The runs of rows of `Statements.runs`."""
+        return map(run_from, rows)
 
     def current_run(self, taskId: str) -> int:
         """See `Engine.current_run`."""
@@ -399,7 +405,7 @@ class SqlEngine(Engine):
         sql = f"{self.sql.runs}{_STATES[state]} AND id > ? ORDER BY id LIMIT ?"
         last = 0
         while found := self.all(sql, (last, CHUNK)):
-            yield from map(run_from, found)
+            yield from self.runs_from(found)
             last = found[-1][0]
 
     def count_runs(self, state: RunState) -> int:

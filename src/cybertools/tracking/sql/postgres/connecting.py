@@ -11,13 +11,14 @@ from psycopg import errors as pg
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from cybertools.tracking.errors import (
+    SchemaError,
     StorageClosed,
     StorageError,
     StorageReadOnly,
     StorageUnavailable,
 )
 
-__all__ = ["Connection", "check", "statement", "translated"]
+__all__ = ["Connection", "check", "of_worker", "statement", "translated"]
 
 
 class Connection:
@@ -58,8 +59,29 @@ def translated() -> Iterator[None]:
         raise _translation(error) from error
 
 
+def of_worker(error: BaseException | None) -> bool:
+    """Whether it is a worker of a sharded PostgreSQL that cannot be reached."""
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    diag = error.diag
+    elsewhere = "remote node" in (diag.message_primary or "") or (
+        "while executing command on" in (diag.context or "")
+    )
+    return elsewhere and (error.sqlstate or "").startswith(("08", "57P"))
+
+
 def _translation(error: Exception) -> StorageError:
     first = str(error).strip().partition("\n")[0]
+    if of_worker(error):
+        return StorageUnavailable(
+            f"A worker of the sharded PostgreSQL cannot be reached, so neither can its users'"
+            f" tracks; those of others can. Try again later: {first}"
+        )
+    if isinstance(error, pg.FeatureNotSupported | pg.NotNullViolation):
+        return SchemaError(
+            f"PostgreSQL refuses this: {first}. If the storage was distributed since it was"
+            " opened, open it again."
+        )
     if isinstance(error, PoolClosed):
         return StorageClosed("The storage is closed.")
     if isinstance(error, pg.ReadOnlySqlTransaction):

@@ -16,7 +16,12 @@ from cybertools.tracking.errors import StorageUnavailable
 from cybertools.tracking.interfaces import Change, Info, Receipt, Saved
 from cybertools.tracking.record import Record
 from cybertools.tracking.sql.engine import CHUNK, SqlEngine
-from cybertools.tracking.sql.postgres.connecting import Connection, statement, translated
+from cybertools.tracking.sql.postgres.connecting import (
+    Connection,
+    of_worker,
+    statement,
+    translated,
+)
 from cybertools.tracking.sql.postgres.dialect import PostgresDialect, stored
 from cybertools.tracking.sql.postgres.schema import create_attribute_indexes
 from cybertools.tracking.sql.statements import Part, Tables
@@ -131,6 +136,11 @@ class PostgresEngine(SqlEngine):
         keyed = repeatable and all(record.key is not None for record in records)
         return self._persistently(lambda: save_all(records), keyed, repeatable)
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is within a transaction."""
+        return getattr(self._own, "connection", None) is not None
+
     def _persistently(self, save: Callable[[], _T], keyed: bool, repeatable: bool = True) -> _T:
         """Save again where that is safe: a server that restarts is back within the wait.
 
@@ -143,26 +153,32 @@ class PostgresEngine(SqlEngine):
                 return save()
             except StorageUnavailable as error:
                 undone = isinstance(error.__cause__, _UNDONE)
-                if getattr(self._own, "connection", None) is not None or not repeatable:
+                if self.in_transaction or not repeatable:
                     raise
                 if not (keyed or undone):
                     error.args = (f"{error} {_UNKNOWN}",)
                     raise
                 if time.monotonic() > deadline or isinstance(error.__cause__, PoolTimeout):
                     raise
+                # Those who wait for one worker would take the threads of those who need not.
+                if of_worker(error.__cause__):
+                    raise
                 time.sleep(0.2)
 
     def _save(self, record: Record) -> Saved:
         if record.key is None:
-            task, run, user, moment, json, _ = record
-            sql = self._insert_with_run if run else self._insert_with_current
             with self.reading() as connection:
-                row = connection.execute(
-                    sql, (task, user, moment, stored(json), run or task)
-                ).fetchone()
-            if row is not None:
-                return Saved(row[0], "stored")
+                number = self.insert_into_run(connection, record)
+            if number is not None:
+                return Saved(number, "stored")
         return super().save(record)
+
+    def insert_into_run(self, connection: Connection, record: Record) -> int | None:
+        """Insert a track without a key and return its number; None where its run is not there."""
+        task, run, user, moment, json, _ = record
+        sql = self._insert_with_run if run else self._insert_with_current
+        row = connection.execute(sql, (task, user, moment, stored(json), run or task)).fetchone()
+        return None if row is None else int(row[0])
 
     def _read(self, read: Callable[[], _T]) -> _T:
         """Read again where the connection broke."""

@@ -8,8 +8,10 @@ from psycopg_pool import ConnectionPool
 from cybertools.tracking.interfaces import Storage, attributes_of
 from cybertools.tracking.sql.postgres.connecting import Connection, check, translated
 from cybertools.tracking.sql.postgres.dialect import DataLoader
+from cybertools.tracking.sql.postgres.distributed import DistributedEngine
 from cybertools.tracking.sql.postgres.engine import WAIT_SECONDS, PostgresEngine
 from cybertools.tracking.sql.postgres.schema import prepared
+from cybertools.tracking.sql.postgres.steps import has_citus
 from cybertools.tracking.track import Track
 
 __all__ = ["open_database"]
@@ -22,7 +24,8 @@ def open_database(url: str, name: str, factory: type[Track], durability: str) ->
     """The storage of that name in that database, made if it is not there."""
     attributes = attributes_of(factory)
     with translated(), psycopg.connect(url, autocommit=True) as raw:
-        tables = prepared(Connection(raw), name, attributes)
+        stored = prepared(Connection(raw), name, attributes)
+        shards = stored.layout == "distributed" and has_citus(Connection(raw))
 
     def configure(connection: psycopg.Connection[Any]) -> None:
         connection.adapters.register_loader("json", DataLoader)
@@ -39,4 +42,9 @@ def open_database(url: str, name: str, factory: type[Track], durability: str) ->
         check=check,
         open=True,
     )
-    return Storage(PostgresEngine(pool, tables, attributes), name, factory)
+    engine = (
+        DistributedEngine(pool, stored.tables, attributes, shards)
+        if stored.layout == "distributed"
+        else PostgresEngine(pool, stored.tables, attributes)
+    )
+    return Storage(engine, name, factory)
