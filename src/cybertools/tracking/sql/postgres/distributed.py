@@ -279,7 +279,8 @@ class DistributedEngine(PostgresEngine):
         for success, result in said:
             if not success:
                 raise StorageUnavailable(f"A shard of {table} cannot be asked: {result}")
-        return [orjson.loads(r) if isinstance(r, str) else r for _, r in said]
+        # A NULL comes as an empty text.
+        return [orjson.loads(r or "null") if isinstance(r, str) else r for _, r in said]
 
 
 _SIZES = rf"""
