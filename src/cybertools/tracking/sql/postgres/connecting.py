@@ -33,6 +33,10 @@ class Connection:
         """Execute one statement."""
         return self.raw.execute(statement(sql), values)
 
+    def execute_as_it_is(self, sql: str) -> psycopg.Cursor[Any]:
+        """Execute a statement that holds its values."""
+        return self.raw.execute(sql.encode())
+
 
 def check(connection: psycopg.Connection[Any]) -> None:
     """Find out, without asking the server, that it has closed an idle connection.

@@ -274,7 +274,7 @@ class DistributedEngine(PostgresEngine):
         else:
             sql = re.sub(r"%%|%1\$s", lambda m: "%" if m[0] == "%%" else table, sql)
             with self.reading() as connection:
-                rows: list[Any] = connection.raw.execute(sql.encode()).fetchall()
+                rows: list[Any] = connection.execute_as_it_is(sql).fetchall()
             said = [(True, row[0]) for row in rows]
         for success, result in said:
             if not success:
