@@ -81,7 +81,7 @@ def _translation(error: Exception) -> StorageError:
             f"A worker of the sharded PostgreSQL cannot be reached, so neither can its users'"
             f" tracks; those of others can. Try again later: {first}"
         )
-    if isinstance(error, pg.FeatureNotSupported | pg.NotNullViolation):
+    if isinstance(error, pg.FeatureNotSupported | pg.NotNullViolation | pg.NullValueNotAllowed):
         return SchemaError(
             f"PostgreSQL refuses this: {first}. If the storage was distributed since it was"
             " opened, open it again."

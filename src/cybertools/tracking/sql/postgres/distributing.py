@@ -15,7 +15,7 @@ __all__ = ["DISTRIBUTION"]
 _PRIMARY_COLUMNS = (
     "SELECT indnatts = 2 FROM pg_index WHERE indisprimary AND indrelid = '{table}'::regclass"
 )
-_IN_CITUS = "SELECT count(*) > 0 FROM pg_dist_partition WHERE logicalrelid = '{table}'::regclass"
+_IN_CITUS = "SELECT count(*) > 0 FROM pg_dist_partition WHERE logicalrelid = to_regclass('{table}')"
 _USERS_OF_KEYS = (
     "UPDATE {keys} k SET userName = t.userName FROM {tracks} t"
     " WHERE t.number = k.number AND k.userName IS NULL"

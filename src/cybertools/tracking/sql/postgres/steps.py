@@ -46,8 +46,7 @@ class Step:
 
     def statements(self, connection: Connection, tables: Tables) -> list[str]:
         """The statements, with all names filled in."""
-        logical = _value(connection, "SELECT current_setting('wal_level') = 'logical'")
-        return _filled(self.sql, tables, bool(logical)).strip().split(";\n")
+        return _filled(self.sql, tables, _is_logical(connection)).strip().split(";\n")
 
     def perform(self, connection: Connection, tables: Tables, *record: str) -> None:
         """Do the step, and record that it is done."""
@@ -103,6 +102,16 @@ def _filled(sql: str, tables: Tables, logical: bool) -> str:
         orphaned=orphaned_keys(tables),
         concurrently="_concurrently" if logical else "",
     )
+
+
+def _is_logical(connection: Connection) -> bool:
+    """Whether Citus can move rows while others write."""
+    logical = (
+        "SELECT current_setting('wal_level') = 'logical'"
+        # A PostgreSQL that has this setting lets only those libraries read its log.
+        " AND coalesce(current_setting('output_plugin_libraries', TRUE), 'citus') LIKE '%citus%'"
+    )
+    return bool(_value(connection, logical))
 
 
 def _value(connection: Connection, sql: str) -> Any:
