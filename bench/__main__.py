@@ -13,10 +13,12 @@ import typer
 from rich.console import Console
 
 from bench.contenders import CONTENDERS
+from bench.crowd import measure_crowd
 from bench.datasets import generated, real
 from bench.harness import measure
 from bench.imports import measure_import
 from bench.machine import describe
+from bench.postgres import server
 from bench.report import page, targets_table
 from bench.results import Results
 
@@ -26,6 +28,7 @@ REAL = ROOT.parent / "shared" / "data"
 SIZES = "10000,100000,300000,1000000"
 TURNS = 15
 IMPORT_TURNS = 3
+CROWD_TURNS = 3
 
 app = typer.Typer(
     help="Measure the engines against the baselines.",
@@ -109,7 +112,7 @@ def _measure(
     for name in contenders:
         if name not in CONTENDERS:
             raise typer.BadParameter(f"There is no {name!r}; there are: {', '.join(CONTENDERS)}.")
-    with tempfile.TemporaryDirectory(dir=scratch) as place, _progress() as tell:
+    with tempfile.TemporaryDirectory(dir=scratch) as place, _progress() as tell, server():
         directory = Path(place)
         results = Results(
             shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
@@ -122,6 +125,8 @@ def _measure(
             measure(
                 results, [real(directory, file, max(sizes))], contenders, turns, directory, tell
             )
+        if "postgres" in contenders:
+            measure_crowd(results, CROWD_TURNS, directory, tell)
         if import_turns:
             measure_import(results, datasets[-1], import_turns, directory, tell)
     return results

@@ -111,6 +111,19 @@ def _diskcache(directory: Path) -> Contender:
     return DiskCache(directory)
 
 
+def _postgres(directory: Path) -> Contender:
+    from bench.engines import StorageContender
+    from bench.postgres import new_database
+
+    return StorageContender(new_database(directory))
+
+
+def _raw_psycopg(directory: Path) -> Contender:
+    from bench.baselines.raw_psycopg import RawPsycopg
+
+    return RawPsycopg(directory)
+
+
 CONTENDERS = {
     entry.name: entry
     for entry in (
@@ -122,5 +135,7 @@ CONTENDERS = {
         Entry("sqlite-utils", _sqlite_utils, "raw sqlite3"),
         # Several rows of its table for each track: a million would take half of the whole run.
         Entry("diskcache", _diskcache, "raw sqlite3", largest=100_000),
+        Entry("postgres", _postgres, "raw psycopg", is_engine=True),
+        Entry("raw psycopg", _raw_psycopg, None),
     )
 }

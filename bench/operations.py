@@ -28,8 +28,8 @@ class Operation:
 BULK = Operation("save_all", "Bulk save, per track", 0)
 
 OPERATIONS = (
-    Operation("save", "One save", 20, is_compared=False),
-    Operation("last", "Last track of a user in a task", 100),
+    Operation("save", "One save", 100, is_compared=False),
+    Operation("last", "Last track of a user in a task", 300),
     Operation("within", f"Query of {QUERY:,} tracks by time", 10),
     Operation("page", f"A page of a task: {PAGE} tracks by id", 40),
     Operation("newest", f"The newest {PAGE} tracks of a task", 20),

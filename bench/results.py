@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Case", "Footprint", "Import", "Measurement", "Results", "percentile"]
+__all__ = ["Case", "Crowd", "Footprint", "Import", "Measurement", "Results", "percentile"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -71,6 +71,15 @@ class Import:
     """The most bytes of memory that a process of ``tracks import`` had."""
 
 
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Saves per second of several processes to one task at once, in turns."""
+
+    processes: int
+    rates: tuple[float, ...]
+    raw_rates: tuple[float, ...]
+
+
 @dataclass(slots=True)
 class Results:
     """One run of the harness."""
@@ -81,6 +90,7 @@ class Results:
     measurements: list[Measurement] = field(default_factory=list)
     footprints: list[Footprint] = field(default_factory=list)
     imports: list[Import] = field(default_factory=list)
+    crowds: list[Crowd] = field(default_factory=list)
 
     def sizes(self, dataset: str) -> list[int]:
         """The sizes of that dataset, ascending."""
@@ -118,6 +128,7 @@ class Results:
         for name, kind in (("measurements", Measurement), ("footprints", Footprint)):
             found[name] = [kind(**item | {"case": Case(**item["case"])}) for item in found[name]]
         found["imports"] = [Import(**item) for item in found["imports"]]
+        found["crowds"] = [Crowd(**item) for item in found.get("crowds", ())]
         return cls(**found)
 
 

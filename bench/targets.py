@@ -153,12 +153,25 @@ def _import_peak(results: Results) -> Finding | None:
     return Finding(found.peak, f"{found.lines:,} lines")
 
 
+def _crowd_rate(results: Results) -> Finding | None:
+    if not results.crowds:
+        return None
+    found = results.crowds[-1]
+    pairs = zip(found.rates, found.raw_rates, strict=True)
+    rates = [f"{statistics.median(r):,.0f}" for r in (found.rates, found.raw_rates)]
+    return Finding(
+        statistics.median(mine / raw for mine, raw in pairs),
+        f"{rates[0]} against {rates[1]} saves/s of {found.processes} processes",
+    )
+
+
 def _nearest(results: Results, size: int) -> int:
     """The size of this run that is nearest to the one of the promise; 0 if there is none."""
     return min(results.sizes(GENERATED), key=lambda found: abs(found - size), default=0)
 
 
 RAW = "raw sqlite3"
+RAW_POSTGRES = "raw psycopg"
 
 TARGETS = (
     Target(
@@ -220,4 +233,41 @@ TARGETS = (
         at_least=True,
     ),
     Target("import: peak memory", "under 150 MB", 150e6, _import_peak, unit=bytes_text),
+    Target(
+        "postgres: bulk save",
+        "at most 1.3 times raw COPY of the same rows",
+        1.3,
+        _times("save_all", "postgres", RAW_POSTGRES),
+    ),
+    Target(
+        "postgres: one save",
+        "at most 1.3 times a raw prepared INSERT",
+        1.3,
+        _times("save", "postgres", RAW_POSTGRES),
+    ),
+    Target(
+        "postgres: last track",
+        "at most 1.5 times a raw SELECT plus JSON decoding",
+        1.5,
+        _times("last", "postgres", RAW_POSTGRES),
+    ),
+    Target(
+        "postgres: one save, growth",
+        "at 10,000,000 at most 1.5 times its time at 10,000",
+        1.5,
+        _growth("save", "postgres", 10_000, 10_000_000),
+    ),
+    Target(
+        "postgres: last track, growth",
+        "at 10,000,000 at most 1.5 times its time at 10,000",
+        1.5,
+        _growth("last", "postgres", 10_000, 10_000_000),
+    ),
+    Target(
+        "postgres: eight processes to one task",
+        "at least 0.8 of eight raw inserters",
+        0.8,
+        _crowd_rate,
+        at_least=True,
+    ),
 )

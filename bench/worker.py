@@ -71,6 +71,8 @@ class _Worker:
         gc.collect()
         files = [path for path in self.directory.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
+        if not files and hasattr(self.contender, "bytes"):
+            size = self.contender.bytes()
         memory = max(resident_bytes() - self._empty, 0)
         info = getattr(self.contender, "info", None)
         return Taken(memory, size, dict(info().parts) if info else {})

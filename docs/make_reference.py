@@ -21,6 +21,10 @@ OBJECTS = (
     "cybertools.tracking.interfaces.Saved",
     "cybertools.tracking.interfaces.Receipt",
     "cybertools.tracking.interfaces.Info",
+    "cybertools.tracking.transfer.copying.copy_storage",
+    "cybertools.tracking.transfer.copying.Copied",
+    "cybertools.tracking.transfer.comparing.compare_storages",
+    "cybertools.tracking.transfer.comparing.Compared",
     "cybertools.tracking.errors",
 )
 

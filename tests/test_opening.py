@@ -8,7 +8,9 @@ import pytest
 
 from cybertools.tracking import open_storage
 from cybertools.tracking.errors import InvalidType, InvalidValue, SchemaError, StorageError
-from tests.engines import ENGINES, EngineUnderTest, give_up
+from cybertools.tracking.opening import storage_names
+from cybertools.tracking.testing import Opener
+from tests.engines import ENGINES, EngineUnderTest, fresh_url, give_up
 
 FILES = [engine for engine in ENGINES if engine.name in ("sqlite", "zodb")]
 
@@ -154,3 +156,39 @@ def test_a_database_of_a_newer_version(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(SchemaError, match=r"has schema version 99.*pip install -U"):
         open_storage(f"sqlite:{file}")
+
+
+# The names of the storages in a database
+
+
+def test_names_of_storages(engine: EngineUnderTest, url: str, open: Opener) -> None:
+    if not engine.reopens:
+        pytest.skip("the engine has a database of its own for each storage")
+    names = ["Changes", "a b", "tracks", "ä"]
+    for name in reversed(names):
+        open(name)
+    assert storage_names(url) == names
+
+
+def test_a_database_without_storages(engine: EngineUnderTest, tmp_path: Path) -> None:
+    with fresh_url(engine, tmp_path) as url:
+        scheme, _, path = url.partition(":")
+        if engine in FILES:
+            Path(path).touch()
+        assert storage_names(url) == []
+        assert not engine.reopens or storage_names(f"{scheme.upper()}:{path}") == []
+
+
+def test_names_of_storages_make_no_file(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"^There is no file .*tracks\.db\.$"):
+        storage_names(f"{kind}:{tmp_path}/tracks.db")
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_of_storages_in_something_else(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "tracks.db"
+    path.write_bytes(b"something else" * 1_000)
+    with pytest.raises(SchemaError):
+        storage_names(f"{kind}:{path}")
+    with pytest.raises(InvalidValue, match="There is no engine for 'nothing:x'"):
+        storage_names("nothing:x")

@@ -17,7 +17,7 @@ from tests.engines import give_up
 PACKAGE = package.__name__
 FOLDER = Path(package.__file__).parent
 
-CONTRACT = {"criteria", "errors", "interfaces", "record", "track", "values"}
+CONTRACT = {"codec", "criteria", "errors", "interfaces", "record", "track", "values"}
 OPENING = "opening"
 ENGINES = {"btree", "btree_index", "btree_query", "remote", "sql", "zodb"}
 """Each other room is a door."""

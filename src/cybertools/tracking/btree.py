@@ -10,8 +10,9 @@ import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from heapq import merge
-from itertools import islice
+from dataclasses import replace
+from heapq import merge, nlargest, nsmallest
+from itertools import chain, islice
 from sys import intern, maxsize
 from typing import Any, TypeAlias
 
@@ -22,7 +23,7 @@ from BTrees.OOBTree import OOBTree, OOTreeSet
 from persistent import Persistent
 
 from cybertools.tracking.criteria import Criteria, Match, prefix_end
-from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageClosed
+from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageClosed, StorageError
 from cybertools.tracking.interfaces import (
     Change,
     Engine,
@@ -33,8 +34,20 @@ from cybertools.tracking.interfaces import (
     Storage,
     attributes_of,
 )
+from cybertools.tracking.moments import (
+    Position,
+    ascending,
+    count_moments,
+    descending,
+    first_time,
+    has_moment,
+    insert_moment,
+    last_time,
+    moment_of,
+    remove_moment,
+)
 from cybertools.tracking.record import Record
-from cybertools.tracking.track import Row, Run, Track
+from cybertools.tracking.track import Row, Run, RunRow, Track
 from cybertools.tracking.values import decode_data, merge_data, now, track_id
 
 __all__ = ["BTreeEngine", "TrackingStorage"]
@@ -96,10 +109,10 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         self._forget_trees()
         # Trees within trees: a look-up touches few places in memory, also among a million tracks.
         self._order: Any = OOBTree()  # taskId: userName: a `Place`, or a set of them
-        self._times: Any = OOTreeSet()  # (timeStamp, number)
+        self._times: Any = LOBTree()  # moments: numbers by time
         self._of_task: Any = OOBTree()  # taskId: numbers
         self._of_user: Any = OOBTree()  # userName: numbers
-        self._run_times: Any = LOBTree()  # run id: (timeStamp, number)
+        self._run_times: Any = LOBTree()  # run id: moments
 
     # One call at a time, all or nothing
 
@@ -143,9 +156,9 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
 
     def _put(self, number: int, track: Stored) -> None:
         task, run, user, time, json = track
-        moment = (time, number)
+        moment = moment_of(time)
         self._tracks[number] = track
-        self._times.insert(moment)
+        insert_moment(self._times, moment, number)
         users, of_task, of_user, run_times = self._trees_of(task, user, run)
         place = (run, time, number)
         places = users.get(user)
@@ -155,7 +168,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             users[user] = OOTreeSet((places, place))
         else:
             places.insert(place)
-        run_times.insert(moment)
+        insert_moment(run_times, moment, number)
         of_task.insert(number)
         of_user.insert(number)
         if self._attributes:
@@ -175,29 +188,26 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         # In plain memory a dictionary finds them sooner; in a ZODB an abort would belie it.
         found: tuple[dict[Any, Any], ...] | None = getattr(self, "_v_trees", None)
         if found is None:
-            found = self._v_trees = ({}, {}, {})
-        tasks, users, runs = found
+            found = self._v_trees = ({}, {})
+        runs, users = found
         try:
-            order, of_task = tasks[task]
+            order, of_task, run_times = runs[task, run]
         except KeyError:
-            order, of_task = tasks[task] = (
+            order, of_task, run_times = runs[task, run] = (
                 _sub(self._order, task, OOBTree),
                 _sub(self._of_task, task, LLTreeSet),
+                self._times_of_run(run, task),
             )
         try:
             of_user = users[user]
         except KeyError:
             of_user = users[user] = _sub(self._of_user, user, LLTreeSet)
-        try:
-            run_times = runs[run, task]
-        except KeyError:
-            run_times = runs[run, task] = self._times_of_run(run, task)
         return order, of_task, of_user, run_times
 
     def _times_of_run(self, run: int, task: str) -> Any:
         if self._runs[run][0] != task and run not in self._mixed:
             self._mixed.insert(run)
-        return _sub(self._run_times, run, OOTreeSet)
+        return _sub(self._run_times, run, LOBTree)
 
     def _forget_trees(self) -> None:
         """Trees may have gone, or been made anew."""
@@ -207,8 +217,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         self._forget_trees()
         track = self._tracks.pop(number)
         task, run, user, time, json = track
-        moment = (time, number)
-        self._times.remove(moment)
+        remove_moment(self._times, time, number)
         users = self._order[task]
         if type(users[user]) is tuple:
             del users[user]
@@ -216,7 +225,10 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             _discard(users, user, (run, time, number))
         if not users:
             del self._order[task]
-        _discard(self._run_times, run, moment)
+        run_times = self._run_times[run]
+        remove_moment(run_times, time, number)
+        if not run_times:
+            del self._run_times[run]
         _discard(self._of_task, task, number)
         _discard(self._of_user, user, number)
         if self._attributes:
@@ -305,10 +317,8 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         with self._guard():
             if number not in self._tracks:
                 return False
-            if number == self._tracks.maxKey() and number > self._retired:
-                if (journal := self._journal()) is not None:
-                    journal.append((setattr, self, "_retired", self._retired))
-                self._retired = number
+            if number == self._tracks.maxKey():
+                self.retire(number)
             self._drop(number)
             return True
 
@@ -323,8 +333,10 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
                 journal.append((self._keys.pop, key))
 
     def _insert(self, record: Record, runId: int) -> Saved:
-        tracks = self._tracks
-        number: int = max(tracks.maxKey() if tracks else 0, self._retired) + 1
+        tracks, retired = self._tracks, self._retired
+        number: int = (tracks.maxKey() if tracks else 0) + 1
+        if number <= retired:
+            number = retired + 1
         task, _, user, time, json, key = record
         # Interned: the thousand tracks of a task share one text.
         self._put(number, (intern(task), runId, intern(user), time, json))
@@ -346,10 +358,14 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         places = None if users is None else users.get(userName)
         if places is None:
             return 0
-        try:
-            last = places if type(places) is tuple else places.maxKey((runId, _INFINITY))
-        except ValueError:
-            return 0
+        # Most often the newest run is meant: its end is found without a comparison, each of which
+        # would look into places in memory far apart.
+        last = places if type(places) is tuple else places.maxKey()
+        if last[0] > runId and type(places) is not tuple:
+            try:
+                last = places.maxKey((runId, _INFINITY))
+            except ValueError:
+                return 0
         return int(last[2]) if last[0] == runId else 0
 
     def _places(self, taskId: str, userName: str) -> Any:
@@ -381,7 +397,8 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             if len(criteria.matches) == 1 and criteria == Criteria(criteria.matches):
                 (match,) = criteria.matches
                 if match.name == "runId":
-                    return sum(len(self._run_times.get(run, ())) for run in match.values)
+                    found = (self._run_times.get(run) for run in match.values)
+                    return sum(count_moments(moments) for moments in found if moments)
                 if match.name in _RANKS or match.name in self._attributes:
                     return sum(len(numbers) for numbers in self._sets(match))
             return sum(1 for _ in self._page(criteria))
@@ -440,7 +457,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             found = self._page_among(self._tracks.keys(start), criteria)
             if found is not None:
                 return found
-        in_time = sorted(n for n in self._along(self._times, criteria, None) if n >= start)
+        in_time = sorted(n for n in _along(self._times, criteria, None) if n >= start)
         return self._accepted(iter(in_time), criteria)
 
     def _by_time(self, criteria: Criteria) -> Iterator[int]:
@@ -453,56 +470,55 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         task, user, run = (_single(criteria, name) for name in ("taskId", "userName", "runId"))
         if run is not None:
             if task is not None and user is not None:
-                walk = self._along(self._places(task, user), criteria, position, (run,))
+                walk = _along_places(self._places(task, user), run, criteria, position)
                 return self._accepted(walk, criteria, ("runId", "taskId", "userName"))
-            walk = self._along(self._run_times.get(run, ()), criteria, position)
+            walk = _along(self._run_times.get(run), criteria, position)
             return self._accepted(walk, criteria, ("runId",))
-        walk = self._along(self._times, criteria, position)
+        walk = _along(self._times, criteria, position)
         if not criteria.matches:
             return self._accepted(walk, criteria)
-        if criteria.limit is not None:
+        if criteria.limit is not None and (task is None or self._is_near(task, criteria.limit)):
             found = self._page_among(walk, criteria)
             if found is not None:
                 return found
-        candidates, covered = self._candidates(criteria, 1)
-        numbers = self._tracks.keys() if candidates is None else candidates
+        keys, covered = self._unsorted(criteria, task, user)
         backwards = criteria.order == "-timeStamp"
-        keys = [(self._tracks[n][3], n) for n in self._accepted(numbers, criteria, covered)]
-        if position is not None:
-            keys = [k for k in keys if (k < position if backwards else k > position)]
-        return (number for _, number in sorted(keys, reverse=backwards))
+        first, last = _ends(criteria, position)
+        keys = (key for key in keys if first <= key <= last)
+        rest = replace(criteria, time_from=None, time_to=None)
+        if criteria.limit is None or _acceptor(rest, covered) is not None:
+            keys = iter(sorted(keys, reverse=backwards))
+        else:
+            keys = iter((nlargest if backwards else nsmallest)(criteria.limit, keys))
+        return self._accepted((number for _, number in keys), rest, covered)
+
+    def _is_near(self, taskId: str, limit: int) -> bool:
+        """Whether so many tracks of a task are soon met among those of all tasks."""
+        return limit * len(self._tracks) < WALK * len(self._of_task.get(taskId, ()))
+
+    def _unsorted(
+        self, criteria: Criteria, task: str | None, user: str | None
+    ) -> tuple[Iterator[tuple[float, int]], tuple[str, ...]]:
+        """Times and numbers of what may meet the criteria, in no order.
+
+        With them the attributes whose criteria they meet for sure.
+        """
+        if task is None:
+            candidates, covered = self._candidates(criteria, 1)
+            numbers = self._tracks.keys() if candidates is None else candidates
+            return ((self._tracks[number][3], number) for number in numbers), covered
+        if user is not None:
+            places, covered = self._places(task, user), ("taskId", "userName")
+        else:
+            users = self._order.get(task, {}).values()
+            places = chain.from_iterable((p,) if type(p) is tuple else p for p in users)
+            covered = ("taskId",)
+        return ((time, number) for _, time, number in places), covered
 
     def _page_among(self, walk: Iterable[int], criteria: Criteria) -> Iterator[int] | None:
         """A whole page, if it is found within a bounded number of steps."""
         found = [*self._accepted(islice(walk, WALK), criteria)][: criteria.limit]
         return iter(found) if len(found) == criteria.limit else None
-
-    def _along(
-        self, times: Any, criteria: Criteria, position: Any, prefix: tuple[int, ...] = ()
-    ) -> Iterator[int]:
-        """The numbers in an index by time, from a position on, within the criteria's times."""
-        backwards = criteria.order == "-timeStamp"
-        first = (-1.0 if criteria.time_from is None else criteria.time_from, 0)
-        last = (_INFINITY if criteria.time_to is None else criteria.time_to, _INFINITY)
-        if position is not None and backwards:
-            last = min(last, (position[0], position[1] - 1))
-        elif position is not None:
-            first = max(first, (position[0], position[1] + 1))
-        if first > last or not times:
-            return
-        if not backwards:
-            for *_, number in times.keys((*prefix, *first), (*prefix, *last)):
-                yield number
-            return
-        while True:  # B-trees have no way back but this one
-            try:
-                *before, time, number = times.maxKey((*prefix, *last))
-            except ValueError:
-                return
-            if (tuple(before), (time, number)) < (prefix, first):
-                return
-            yield number
-            last = (time, number - 1)
 
     def _candidates(
         self, criteria: Criteria, start: int
@@ -515,16 +531,17 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         if task is not None and user is not None:
             numbers = (number for _, _, number in self._places(task, user))
             return iter(sorted(n for n in numbers if n >= start)), ("taskId", "userName")
-        times = criteria.match("timeStamp")
+        moments: Iterator[int] | None = None
+        times, runs = criteria.match("timeStamp"), criteria.match("runId")
         if times is not None:
-            found = (self._times.keys((value, 0), (value, _INFINITY)) for value in times.values)
-            numbers = (number for moments in found for _, number in moments)
-            return iter(sorted(n for n in numbers if n >= start)), ("timeStamp",)
-        runs = criteria.match("runId")
-        if runs is not None:
-            found = (self._run_times.get(run, ()) for run in runs.values)
-            numbers = (number for moments in found for _, number in moments)
-            return iter(sorted(n for n in numbers if n >= start)), ("runId",)
+            values = map(float, times.values)
+            found = (ascending(self._times, (v, 0), (v, _INFINITY)) for v in values)
+            moments, name = chain.from_iterable(found), "timeStamp"
+        elif runs is not None:
+            trees = (self._run_times.get(run) for run in runs.values)
+            moments, name = chain.from_iterable(ascending(t) for t in trees if t), "runId"
+        if moments is not None:
+            return iter(sorted(n for n in moments if n >= start)), (name,)
         usable = [m for m in criteria.matches if m.name in _RANKS or m.name in self._attributes]
         if not usable:
             return None, ()
@@ -600,9 +617,9 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         with self._guard():
             return int(self._current.get(taskId, 0))
 
-    def runs(self, state: RunState) -> Iterator[Run]:
+    def runs(self, state: RunState, after: int = 0) -> Iterator[Run]:
         """See `Engine.runs`."""
-        last = 0
+        last = after
         while True:
             with self._guard():
                 if state == "current":
@@ -627,7 +644,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         times = self._run_times.get(runId)
         start, end = started, started
         if times:
-            start, end = min(started, times.minKey()[0]), times.maxKey()[0]
+            start, end = min(started, first_time(times)), last_time(times)
         if stopped is not None:
             end = max(stopped, end) if times else stopped
         return Run(runId, task, start, end, finished, label)
@@ -672,6 +689,77 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         else:
             self._current[taskId] = runId
 
+    # Moving
+
+    def place(self) -> str:
+        """See `Engine.place`."""
+        return f"memory {id(self)}"
+
+    def highest(self) -> int:
+        """See `Engine.highest`."""
+        with self._guard():
+            tracks = self._tracks
+            return int(max(tracks.maxKey() if tracks else 0, self._retired))
+
+    def run_rows(self) -> Iterator[RunRow]:
+        """See `Engine.run_rows`."""
+        last = 0
+        while True:
+            with self._guard():
+                found = [self._run_row(i) for i in islice(self._runs.keys(last + 1), CHUNK)]
+            if not found:
+                return
+            yield from found
+            last = found[-1].id
+
+    def _run_row(self, runId: int) -> RunRow:
+        run = self._runs[runId]
+        return RunRow._make((runId, *run, self._current.get(run[0] or "") == runId))
+
+    def spent_keys(self) -> Iterator[tuple[str, int]]:
+        """See `Engine.spent_keys`."""
+        last = ""  # no key is empty
+        while True:
+            with self._guard():
+                found = [*islice(self._keys.items(last, excludemin=True), CHUNK)]
+            if not found:
+                return
+            yield from found
+            last = found[-1][0]
+
+    def put_runs(self, rows: list[RunRow]) -> None:
+        """See `Engine.put_runs`."""
+        with self.transaction():
+            for runId, task, *others, is_current in rows:
+                self._set_run(runId, (task, *others))
+                if task is not None and is_current != (self._current.get(task) == runId):
+                    self._set_current(task, runId if is_current else None)
+
+    def put_tracks(self, rows: list[Row]) -> None:
+        """See `Engine.put_tracks`."""
+        with self.transaction():
+            for number, task, run, user, time, json in rows:
+                if number in self._tracks:
+                    raise StorageError(f"There is a track {track_id(number)!r} already.")
+                if run not in self._runs:
+                    raise InvalidRun(run)
+                self._put(number, (intern(task), run, intern(user), time, json))
+
+    def put_keys(self, keys: list[tuple[str, int]]) -> None:
+        """See `Engine.put_keys`."""
+        with self.transaction():
+            for key, number in keys:
+                if key not in self._keys:
+                    self._spend(key, number)
+
+    def retire(self, number: int) -> None:
+        """See `Engine.retire`."""
+        with self._guard():
+            if number > self._retired:
+                if (journal := self._journal()) is not None:
+                    journal.append((setattr, self, "_retired", self._retired))
+                self._retired = number
+
     # Keeping
 
     def reindex(self) -> None:
@@ -701,7 +789,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         """See `Engine.info`."""
         with self._guard():
             times = self._times
-            time_from, time_to = (times.minKey()[0], times.maxKey()[0]) if times else (None, None)
+            time_from, time_to = (first_time(times), last_time(times)) if times else (None, None)
             return Info(
                 tracks=len(self._tracks),
                 tasks=len(self._of_task),
@@ -724,17 +812,20 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
             except AssertionError as error:
                 yield f"The tree {name} is broken: {error}."
         count = len(self._tracks)
-        if len(self._times) != count:
-            yield f"_times has {len(self._times):,} entries for {count:,} tracks."
-        for name in ("_of_task", "_of_user", "_run_times"):
-            entries = sum(len(numbers) for numbers in trees[name].values())
+        sizes = {
+            "_times": count_moments(self._times),
+            "_run_times": sum(map(count_moments, self._run_times.values())),
+            "_of_task": sum(map(len, self._of_task.values())),
+            "_of_user": sum(map(len, self._of_user.values())),
+        }
+        for name, entries in sizes.items():
             if entries != count:
                 yield f"{name} has {entries:,} entries for {count:,} tracks."
         for number, (task, run, user, time, _) in self._tracks.items():
             there = (
-                (time, number) in self._times
+                has_moment(self._times, time, number)
                 and (run, time, number) in self._places(task, user)
-                and (time, number) in self._run_times.get(run, ())
+                and has_moment(self._run_times.get(run, {}), time, number)
                 and number in self._of_task.get(task, ())
                 and number in self._of_user.get(user, ())
             )
@@ -795,6 +886,48 @@ def _single(criteria: Criteria, name: str) -> Any:
     if match is None or match.prefixes or len(match.values) != 1:
         return None
     return match.values[0]
+
+
+def _along(moments: Any, criteria: Criteria, position: Position | None) -> Iterator[int]:
+    """The numbers in an index by time, from a position on, within the criteria's times."""
+    first, last = _ends(criteria, position)
+    if first > last or not moments:
+        return iter(())
+    return (descending if criteria.order == "-timeStamp" else ascending)(moments, first, last)
+
+
+def _along_places(
+    places: Any, run: int, criteria: Criteria, position: Position | None
+) -> Iterator[int]:
+    """The same in the places of a user in a task, among those of a run."""
+    first, last = _ends(criteria, position)
+    if first > last or not places:
+        return
+    if criteria.order != "-timeStamp":
+        for _, _, number in places.keys((run, *first), (run, *last)):
+            yield number
+        return
+    while True:  # B-trees have no way back but this one
+        try:
+            among, time, number = places.maxKey((run, *last))
+        except ValueError:
+            return
+        if (among, time, number) < (run, *first):
+            return
+        yield number
+        last = (time, number - 1)
+
+
+def _ends(criteria: Criteria, position: Position | None) -> tuple[Position, Position]:
+    """The first and the last position of what comes after a position, within the times."""
+    first: Position = (-1.0 if criteria.time_from is None else criteria.time_from, 0)
+    last: Position = (_INFINITY if criteria.time_to is None else criteria.time_to, _INFINITY)
+    if position is None:
+        return first, last
+    time, number = position
+    if criteria.order == "-timeStamp":
+        return first, min(last, (time, number - 1))
+    return max(first, (time, number + 1)), last
 
 
 def _acceptor(criteria: Criteria, covered: tuple[str, ...]) -> Accept | None:

@@ -2,24 +2,34 @@
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal, TypeAlias
 
 from cybertools.tracking.errors import InvalidType, InvalidValue, UnknownCriterion
-from cybertools.tracking.track import METADATA
+from cybertools.tracking.track import METADATA, Row
 from cybertools.tracking.values import (
     TIME_LIMIT,
     check_number,
     check_text,
+    decode_data,
     kind_of,
     parse_instant,
     parse_track_id,
     shown,
 )
 
-__all__ = ["CONTROLS", "Criteria", "Match", "Scalar", "parse_criteria", "prefix_end"]
+__all__ = [
+    "CONTROLS",
+    "ORDERS",
+    "Criteria",
+    "Match",
+    "Scalar",
+    "acceptor",
+    "parse_criteria",
+    "prefix_end",
+]
 
 Scalar: TypeAlias = str | int | float
 Order: TypeAlias = Literal["id", "timeStamp", "-timeStamp"]
@@ -113,6 +123,30 @@ def parse_criteria(attributes: tuple[str, ...], criteria: Mapping[str, Any]) -> 
         None if after is None else _after(after),
         _order(criteria.get("order")),
     )
+
+
+def acceptor(criteria: Criteria) -> Callable[[Row], bool]:
+    """A function that tells whether a track is one that the criteria ask for.
+
+    Its place among others is no part of that: limit, after and order.
+    """
+    low = -1.0 if criteria.time_from is None else criteria.time_from
+    high = TIME_LIMIT if criteria.time_to is None else criteria.time_to
+    tests = [*map(_test, criteria.matches)]
+    return lambda row: low <= row[4] <= high and all(test(row) for test in tests)
+
+
+def _test(match: Match) -> Callable[[Row], bool]:
+    name, wanted, prefixes = match.name, frozenset(match.values), match.prefixes
+    place = METADATA.index(name) + 1 if name in METADATA else None
+
+    def test(row: Row) -> bool:
+        value = decode_data(row[5]).get(name) if place is None else row[place]
+        if isinstance(value, str):
+            return value in wanted or value.startswith(prefixes)
+        return isinstance(value, int | float) and value in wanted
+
+    return test
 
 
 def prefix_end(prefix: str) -> str | None:

@@ -7,11 +7,13 @@
     │   ├── UnknownCriterion                ``query`` has no criterion of that name
     │   └── InvalidData (and ValueError)    ``data`` is no mapping of text to JSON values
     ├── TrackNotFound (KeyError)            there is no track of that id
+    ├── NotAllowed (PermissionError)        the service refuses: no token, or one without the right
     ├── Unsupported (NotImplementedError)   this engine cannot do that
     └── StorageError (OSError)              the database could not do its part
         ├── StorageClosed                   the storage was closed before
         ├── StorageReadOnly                 the database may be read, not written
         ├── StorageUnavailable              busy or out of reach: trying again may help
+        ├── StorageNotFound                 the service has no storage of that name
         └── SchemaError                     the database is of another kind or version
 
 An error of a driver never reaches a caller: it is the ``__cause__`` of one of these.
@@ -22,9 +24,11 @@ __all__ = [
     "InvalidRun",
     "InvalidType",
     "InvalidValue",
+    "NotAllowed",
     "SchemaError",
     "StorageClosed",
     "StorageError",
+    "StorageNotFound",
     "StorageReadOnly",
     "StorageUnavailable",
     "TrackNotFound",
@@ -76,6 +80,10 @@ class TrackNotFound(TrackingError, KeyError):
         return f"There is no track {self.trackId!r}."
 
 
+class NotAllowed(TrackingError, PermissionError):
+    """A service refuses the call: it needs a token, or the token has not the right to it."""
+
+
 class Unsupported(TrackingError, NotImplementedError):
     """The engine cannot do that; the message says what to do instead."""
 
@@ -94,6 +102,10 @@ class StorageReadOnly(StorageError):
 
 class StorageUnavailable(StorageError):
     """The database is busy or out of reach; the same call may succeed later."""
+
+
+class StorageNotFound(StorageError):
+    """A service has no storage of that name; it is made by one whose token may."""
 
 
 class SchemaError(StorageError):

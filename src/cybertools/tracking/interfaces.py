@@ -43,7 +43,7 @@ from cybertools.tracking.errors import (
     TrackNotFound,
 )
 from cybertools.tracking.record import Record, record_from
-from cybertools.tracking.track import METADATA, Row, Run, Track
+from cybertools.tracking.track import METADATA, Row, Run, RunRow, Track
 from cybertools.tracking.values import (
     TEXT_LIMIT,
     TimeStamp,
@@ -68,6 +68,8 @@ __all__ = [
     "RunState",
     "Saved",
     "Storage",
+    "attributes_of",
+    "is_attribute",
 ]
 
 Change: TypeAlias = Literal["replace", "merge", "overwrite"]
@@ -599,12 +601,59 @@ class Engine(ABC):
         """The id of the task's current run, or 0."""
 
     @abstractmethod
-    def runs(self, state: RunState) -> Iterator[Run]:
-        """The runs in that state, in order of their ids."""
+    def runs(self, state: RunState, after: int = 0) -> Iterator[Run]:
+        """The runs in that state whose ids are higher than ``after``, in order of their ids."""
 
     @abstractmethod
     def count_runs(self, state: RunState) -> int:
         """How many runs are in that state."""
+
+    # Moving: the contents as they are stored, given out and taken in. Tracks are given out by
+    # `select` and `stream`.
+
+    @abstractmethod
+    def place(self) -> str:
+        """What tells the stored contents from any other: two engines of one place share them."""
+
+    @abstractmethod
+    def highest(self) -> int:
+        """The highest number that a track may have had; 0 where there was none.
+
+        Saves that had begun are waited for: no track of a number up to this one appears later.
+
+        :raises StorageUnavailable: one of them does not come to its end.
+        """
+
+    @abstractmethod
+    def run_rows(self) -> Iterator[RunRow]:
+        """All runs, in order of their ids."""
+
+    @abstractmethod
+    def spent_keys(self) -> Iterator[tuple[str, int]]:
+        """All spent keys with the numbers of their tracks, in order of the keys."""
+
+    @abstractmethod
+    def put_runs(self, rows: list[RunRow]) -> None:
+        """Store runs under their ids, in order of these. One that is there is brought up to date.
+
+        The next run's id is higher than all of them.
+        """
+
+    @abstractmethod
+    def put_tracks(self, rows: list[Row]) -> None:
+        """Store tracks under their numbers, all or none. The next number is higher than all.
+
+        :raises InvalidRun: the run of one of them is not there.
+        :raises StorageError: there is a track of one of these numbers already.
+        """
+
+    @abstractmethod
+    def put_keys(self, keys: list[tuple[str, int]]) -> None:
+        """Spend keys for the tracks of these numbers; those that are spent stay as they are."""
+
+    @abstractmethod
+    def retire(self, number: int) -> None:
+        """Give no number up to this one to a track that is saved from now on."""
 
     # Keeping
 
@@ -646,13 +695,18 @@ def attributes_of(trackFactory: type[Track]) -> tuple[str, ...]:
         raise InvalidType(f"trackFactory must be a subclass of Track, not {trackFactory!r}.")
     names = tuple(dict.fromkeys(n for n in trackFactory.index_attributes if n not in METADATA))
     for name in names:
-        if not (isinstance(name, str) and name.isidentifier()) or name in _TAKEN or name[0] == "_":
+        if not is_attribute(name):
             raise InvalidValue(
                 f"{trackFactory.__name__} cannot have the index attribute {name!r}: it must be a"
                 " name that neither a criterion nor a track has already."
             )
     _attributes[trackFactory] = names
     return names
+
+
+def is_attribute(name: object) -> bool:
+    """Whether an index attribute may have that name."""
+    return isinstance(name, str) and name.isidentifier() and name not in _TAKEN and name[0] != "_"
 
 
 _attributes: dict[type[Track], tuple[str, ...]] = {}

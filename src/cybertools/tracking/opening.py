@@ -9,7 +9,7 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.track import Track
 from cybertools.tracking.values import check_text, kind_of
 
-__all__ = ["Durability", "migrate_storage", "open_storage"]
+__all__ = ["Durability", "migrate_storage", "open_storage", "storage_names"]
 
 Durability: TypeAlias = Literal["full", "normal", "off"]
 
@@ -43,16 +43,34 @@ def open_storage(
     :raises InvalidValue: there is no engine for that URL.
     :raises StorageError: the database cannot be opened.
     """
-    if not isinstance(url, str):
-        raise InvalidType(f"url must be text like 'sqlite:tracks.db', not {kind_of(url)}.")
     if durability not in get_args(Durability):
         raise InvalidValue(f"durability must be 'full', 'normal' or 'off', not {durability!r}.")
+    scheme, path = _parts(url)
+    return _OPENERS[scheme](path, check_text(name, "name"), trackFactory, durability)
+
+
+def storage_names(url: str) -> list[str]:
+    """The sorted names of the storages in the database of that URL. Nothing is made.
+
+    :raises InvalidValue: there is no engine for that URL.
+    :raises Unsupported: the engine cannot tell.
+    :raises StorageError: the database is not there, or cannot be opened.
+    """
+    scheme, path = _parts(url)
+    if scheme not in _LISTERS:
+        raise Unsupported(f"The storages of {scheme}: cannot be listed; give their names.")
+    return _LISTERS[scheme](path)
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """The scheme and the rest of a URL that there is an engine for."""
+    if not isinstance(url, str):
+        raise InvalidType(f"url must be text like 'sqlite:tracks.db', not {kind_of(url)}.")
     scheme, colon, path = url.partition(":")
-    opener = _OPENERS.get(scheme.lower()) if colon else None
-    if opener is None:
+    if not colon or scheme.lower() not in _OPENERS:
         hint = "" if colon else f" Did you mean 'sqlite:{url}'?"
         raise InvalidValue(f"There is no engine for {url!r}.{hint} There are:\n{SCHEMES}")
-    return opener(path, check_text(name, "name"), trackFactory, durability)
+    return scheme.lower(), path
 
 
 def migrate_storage(
@@ -71,9 +89,9 @@ def migrate_storage(
     :raises SchemaError: the tables are those of a newer version.
     :raises StorageUnavailable: somebody else is migrating.
     """
-    scheme, _, path = url.partition(":")
-    if scheme.lower() in ("postgres", "postgresql"):
-        with _needing_psycopg():
+    scheme, path = _parts(url)
+    if scheme in ("postgres", "postgresql"):
+        with _installed("postgresql", "postgres"):
             from cybertools.tracking.sql.postgres.migrating import migrate_database
         yield from migrate_database(f"postgresql:{path}", name, distribute, dry_run)
         return
@@ -94,13 +112,15 @@ def _memory(path: str, name: str, factory: type[Track], _durability: Durability)
 
 
 def _zodb(path: str, name: str, factory: type[Track], _durability: Durability) -> Storage:
-    try:
+    with _installed("zodb", "zodb"):
         from cybertools.tracking.zodb import open_file
-    except ModuleNotFoundError as error:
-        raise Unsupported(
-            f"zodb: needs {error.name}: pip install 'cybertools-tracking[zodb]'."
-        ) from error
     return open_file(path, name, factory)
+
+
+def _zodb_names(path: str) -> list[str]:
+    with _installed("zodb", "zodb"):
+        from cybertools.tracking.zodb import names_in
+    return names_in(path)
 
 
 def _sqlite(path: str, name: str, factory: type[Track], durability: Durability) -> Storage:
@@ -109,19 +129,33 @@ def _sqlite(path: str, name: str, factory: type[Track], durability: Durability) 
     return open_file(path, name, factory, durability)
 
 
+def _sqlite_names(path: str) -> list[str]:
+    from cybertools.tracking.sql.sqlite import names_in
+
+    return names_in(path)
+
+
 def _postgres(path: str, name: str, factory: type[Track], durability: Durability) -> Storage:
-    with _needing_psycopg():
+    with _installed("postgresql", "postgres"):
         from cybertools.tracking.sql.postgres.opening import open_database
     return open_database(f"postgresql:{path}", name, factory, durability)
 
 
+def _postgres_names(path: str) -> list[str]:
+    with _installed("postgresql", "postgres"):
+        from cybertools.tracking.sql.postgres.opening import names_in
+    return names_in(f"postgresql:{path}")
+
+
 @contextmanager
-def _needing_psycopg() -> Iterator[None]:
+def _installed(scheme: str, extra: str) -> Iterator[None]:
+    """Where an engine's packages are not there, say how to get them."""
     try:
         yield
     except ImportError as error:
         raise Unsupported(
-            f"postgresql: needs psycopg: pip install 'cybertools-tracking[postgres]'. ({error})"
+            f"{scheme}: needs {error.name or 'a package'}: pip install"
+            f" 'cybertools-tracking[{extra}]'. ({error})"
         ) from error
 
 
@@ -131,4 +165,12 @@ _OPENERS: dict[str, Callable[[str, str, type[Track], Durability], Storage]] = {
     "postgresql": _postgres,
     "sqlite": _sqlite,
     "zodb": _zodb,
+}
+
+_LISTERS: dict[str, Callable[[str], list[str]]] = {
+    "memory": lambda _: [],
+    "postgres": _postgres_names,
+    "postgresql": _postgres_names,
+    "sqlite": _sqlite_names,
+    "zodb": _zodb_names,
 }

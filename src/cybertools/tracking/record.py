@@ -56,13 +56,18 @@ def record_from(item: object) -> Record:
         taskId, userName, data = item["taskId"], item["userName"], item["data"]
     except KeyError as error:
         raise InvalidType(f"A track to save must have a {error.args[0]}.") from None
-    moment = item.get("timeStamp")
-    key = item.get("key")
-    return Record(
-        check_text(taskId, "taskId"),
-        check_run_id(item.get("runId")),
-        check_text(userName, "userName"),
-        now() if moment is None else parse_time_stamp(moment),
-        encode_data(data),
-        None if key is None else check_text(key, "key"),
+    runId, moment, key = item.get("runId"), item.get("timeStamp"), item.get("key")
+    return _new(
+        Record,
+        (
+            check_text(taskId, "taskId"),
+            0 if runId is None else check_run_id(runId),
+            check_text(userName, "userName"),
+            now() if moment is None else parse_time_stamp(moment),
+            encode_data(data),
+            None if key is None else check_text(key, "key"),
+        ),
     )
+
+
+_new = tuple.__new__  # half the time of calling the class, for each track

@@ -17,12 +17,24 @@ from cybertools.tracking.values import (
     track_id,
 )
 
-__all__ = ["METADATA", "Row", "Run", "Track"]
+__all__ = ["METADATA", "Row", "Run", "RunRow", "Track"]
 
 METADATA = ("taskId", "runId", "userName", "timeStamp")
 
 Row = tuple[int, str, int, str, float, str]
 """A stored track: number, taskId, runId, userName, timeStamp, data as JSON text."""
+
+
+class RunRow(NamedTuple):
+    """A stored run. Its start and end (see `Run`) are derived from this and from its tracks."""
+
+    id: int
+    taskId: str | None
+    label: str | None
+    startedAt: float
+    stoppedAt: float | None
+    finished: bool
+    isCurrent: bool
 
 
 class Track:

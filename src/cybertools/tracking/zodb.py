@@ -28,7 +28,7 @@ from cybertools.tracking.errors import (
 from cybertools.tracking.interfaces import Engine, Info, Storage, attributes_of
 from cybertools.tracking.track import Track
 
-__all__ = ["ZodbEngine", "open_file"]
+__all__ = ["ZodbEngine", "names_in", "open_file"]
 
 ROOT = "cybertools.tracking"
 """Our place in the file's root: a mapping of storage names to engines."""
@@ -114,6 +114,7 @@ class ZodbEngine(Engine):
         self._manager = transaction.TransactionManager()
         self._connection: Any = None
         self._depth = 0
+        self._name = name
         self._attributes = attributes
         with file.lock:
             self._connection = file.db.open(self._manager)
@@ -170,8 +171,19 @@ class ZodbEngine(Engine):
     current_run = _call("current_run")
     runs = _stream("runs")
     count_runs = _call("count_runs")
+    highest = _call("highest")
+    run_rows = _stream("run_rows")
+    spent_keys = _stream("spent_keys")
+    put_runs = _call("put_runs", writes=True)
+    put_tracks = _call("put_tracks", writes=True)
+    put_keys = _call("put_keys", writes=True)
+    retire = _call("retire", writes=True)
     reindex = _call("reindex", writes=True)
     check = _call("check")
+
+    def place(self) -> str:
+        """See `Engine.place`."""
+        return f"zodb {self._file.path} {self._name}"
 
     def setup_indexes(self) -> None:
         """See `Engine.setup_indexes`."""
@@ -198,16 +210,13 @@ class ZodbEngine(Engine):
 
     def close(self) -> None:
         """See `Engine.close`."""
-        with _files_lock, self._file.lock:
+        with self._file.lock:
             if self._connection is None:
                 return
             self._manager.abort()
             self._connection.close()
             self._connection = None
-            self._file.users -= 1
-            if not self._file.users:
-                self._file.db.close()
-                del _files[self._file.path]
+        _leave(self._file)
 
 
 def open_file(path: str, name: str, factory: type[Track]) -> Storage:
@@ -216,13 +225,47 @@ def open_file(path: str, name: str, factory: type[Track]) -> Storage:
     :raises StorageUnavailable: another process has the file open.
     :raises SchemaError: it is no ZODB file.
     """
+    attributes = attributes_of(factory)
+    return Storage(ZodbEngine(_enter(_real(path)), name, attributes), name, factory)
+
+
+def names_in(path: str) -> list[str]:
+    """The sorted names of the storages in that file.
+
+    :raises StorageError: there is none.
+    """
+    real = _real(path)
+    if not real.exists():
+        raise StorageError(f"There is no file {path}.")
+    file = _enter(real)
+    try:
+        connection = file.db.open(transaction.TransactionManager())
+        try:
+            return [*connection.root().get(ROOT, ())]
+        finally:
+            connection.close()
+    finally:
+        _leave(file)
+
+
+def _real(path: str) -> Path:
     if not path:
         raise InvalidValue("zodb: needs a path: zodb:tracks.fs.")
-    attributes = attributes_of(factory)
-    real = Path(path).expanduser().resolve()
+    return Path(path).expanduser().resolve()
+
+
+def _enter(path: Path) -> _File:
     with _files_lock:
-        file = _files.get(real)
+        file = _files.get(path)
         if file is None:
-            file = _files[real] = _File(real)
+            file = _files[path] = _File(path)
         file.users += 1
-    return Storage(ZodbEngine(file, name, attributes), name, factory)
+        return file
+
+
+def _leave(file: _File) -> None:
+    with _files_lock:
+        file.users -= 1
+        if not file.users:
+            file.db.close()
+            del _files[file.path]

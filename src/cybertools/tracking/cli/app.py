@@ -40,6 +40,7 @@ TRACKS_STORAGE=sqlite:other.db tracks info  the same for all commands
 COMMANDS = {
     "import": "moving.import_",
     "export": "moving.export",
+    "copy": "copying.copy",
     "sample": "moving.sample",
     "save": "saving.save",
     "run": "saving.run",
@@ -53,6 +54,10 @@ COMMANDS = {
     "info": "keeping.info",
     "reindex": "keeping.reindex",
     "check": "keeping.check",
+    "serve": "serving.serve",
+    "watch": "watching.watch",
+    "token": "tokens.token",
+    "user": "accounts.user",
     "migrate": "migrating.migrate",
 }
 

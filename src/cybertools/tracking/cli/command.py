@@ -13,7 +13,17 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.opening import open_storage
 from cybertools.tracking.track import Track
 
-__all__ = ["Command", "Group", "Place", "done", "opened"]
+__all__ = [
+    "Command",
+    "DatabaseCommand",
+    "DatabaseGroup",
+    "Group",
+    "Place",
+    "asked",
+    "done",
+    "opened",
+    "track_type",
+]
 
 
 @dataclass
@@ -65,6 +75,20 @@ class Group(Command, click.Group):
     command_class = Command
 
 
+class DatabaseCommand(Command):
+    """A command on a whole database, not on one of its storages: it has no ``--name``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [each for each in self.params if "--name" not in each.opts]
+
+
+class DatabaseGroup(Group):
+    """A command with commands on a whole database."""
+
+    command_class = DatabaseCommand
+
+
 @contextmanager
 def opened(make: bool = False, attributes: tuple[str, ...] = ()) -> Iterator[Storage]:
     """The storage that was asked for.
@@ -72,16 +96,31 @@ def opened(make: bool = False, attributes: tuple[str, ...] = ()) -> Iterator[Sto
     :param make: make the file if it is not there; else that is an error that tells what would.
     :param attributes: data that are queried by.
     """
+    place = asked(make)
+    with open_storage(place.url, place.name, track_type(attributes)) as storage:
+        yield storage
+
+
+def asked(make: bool = False) -> Place:
+    """The database and storage that were asked for, not opened.
+
+    :param make: the file need not be there; else that is an error that tells what would make it.
+    """
     place = click.get_current_context().find_root().ensure_object(Place)
     missing = None if make else _missing_file(place.url)
     if missing is not None:
         raise StorageError(
             f"There is no {missing} here yet: `tracks import FILE` or `tracks save …` makes it."
         )
+    return place
+
+
+def track_type(attributes: tuple[str, ...]) -> type[Track]:
+    """The type of tracks that are queried by these data as well."""
+    if not attributes:
+        return Track
     names = (*Track.index_attributes, *attributes)
-    factory = type("Track", (Track,), {"__slots__": (), "index_attributes": names})
-    with open_storage(place.url, place.name, factory if attributes else Track) as storage:
-        yield storage
+    return type("Track", (Track,), {"__slots__": (), "index_attributes": names})
 
 
 def _missing_file(url: str) -> str | None:

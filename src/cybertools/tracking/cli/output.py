@@ -18,12 +18,14 @@ __all__ = [
     "Output",
     "ago",
     "coloured",
+    "joined",
     "note",
     "output_option",
     "print_card",
     "print_line",
     "print_rows",
     "print_tracks",
+    "printable",
     "utc",
 ]
 
@@ -82,6 +84,11 @@ def print_rows(
         _print_csv(iterator, columns)
     else:
         _print_table(([_cell(name, row[name]) for name in columns] for row in iterator), columns)
+
+
+def joined(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row for a table or CSV: each of its lists as one text."""
+    return {k: " ".join(v) if isinstance(v, list) else v for k, v in row.items()}
 
 
 def print_tracks(storage: Storage, criteria: Mapping[str, Any], output: Output | None) -> int:
@@ -169,11 +176,11 @@ def _print_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Non
 def _track_cells(track: Track) -> list[str]:
     return [
         track.id,
-        _printable(track.taskId),
+        printable(track.taskId),
         str(track.runId),
-        _printable(track.userName),
+        printable(track.userName),
         utc(track.timeStamp),
-        _printable(track.json),
+        printable(track.json),
     ]
 
 
@@ -186,10 +193,10 @@ def _cell(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int) and not name.endswith("Id"):
         return f"{value:,}"
-    return _printable(value if isinstance(value, str) else str(value))
+    return printable(value if isinstance(value, str) else str(value))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text without what would command a terminal."""
     return (
         text

@@ -11,7 +11,7 @@ from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageError
 from cybertools.tracking.interfaces import Change, Engine, Info, Receipt, RunState, Saved
 from cybertools.tracking.record import Record
 from cybertools.tracking.sql.statements import Dialect, Part, Statements, Tables, parts_for
-from cybertools.tracking.track import Row, Run
+from cybertools.tracking.track import Row, Run, RunRow
 from cybertools.tracking.values import merge_data, now, track_id
 
 __all__ = ["CHUNK", "Connection", "Cursor", "SqlEngine", "run_from"]
@@ -81,6 +81,10 @@ class SqlEngine(Engine):
 
         :returns: those that someone else has spent at this moment, with that one's numbers.
         """
+
+    @abstractmethod
+    def upsert_runs(self, connection: Connection, rows: list[RunRow]) -> None:
+        """Insert runs under their ids, or bring those of these ids up to date."""
 
     def queue(self, connection: Connection, *names: object) -> None:
         """Wait for those who are about to add the same thing, where several can write at once."""
@@ -238,9 +242,12 @@ class SqlEngine(Engine):
         numbers: Sequence[int],
         runs: dict[str | int, int],
     ) -> None:
-        for run, record in {record[1] or record[0]: record for record in records}.items():
-            if run not in runs:
-                runs[run] = self._run_for(connection, record)
+        wanted = {record[1] or record[0]: record for record in records}
+        if new := [run for run in wanted if run not in runs]:
+            runs |= self._runs_among(connection, new)
+            for run in new:
+                if run not in runs:
+                    runs[run] = self._run_for(connection, wanted[run])
         stored = self.dialect.stored
         rows = [
             (number, task, runs[run or task], user, time, stored(json))
@@ -248,6 +255,20 @@ class SqlEngine(Engine):
         ]
         if rows:
             self.insert_many(connection, rows)
+
+    def _runs_among(self, connection: Connection, wanted: list[str | int]) -> dict[str | int, int]:
+        """The ids of the runs that are there, of those with an id and of tasks' current ones."""
+        found: dict[str | int, int] = {}
+        tasks = [task for task in wanted if isinstance(task, str)]
+        ids = [run for run in wanted if not isinstance(run, str)]
+        for sql, column, values in (
+            (self.sql.current_runs, "taskId", tasks),
+            (self.sql.runs_there, "id", ids),
+        ):
+            if values:
+                condition, bound = self.dialect.any_of(column, values)
+                found |= dict(connection.execute(f"{sql}{condition}", bound).fetchall())
+        return found
 
     def spent_among(self, connection: Connection, keys: list[Any]) -> dict[Any, int]:
         """Which of the keys (see `keys_of`) are spent, with the numbers of their tracks."""
@@ -344,11 +365,16 @@ class SqlEngine(Engine):
         self, part: Part, limit: int | None, columns: str | None = None
     ) -> tuple[str, list[Any]]:
         """The statement for a part of an answer, at most so many rows of it, and its values."""
-        sql = f"SELECT {columns or self.sql.columns} FROM {self.tables.tracks}{part.where}"
-        sql += part.order
+        select = f"SELECT {columns or self.sql.columns} FROM {self.tables.tracks}"
         if limit is None:
-            return sql, part.values
-        return f"{sql} LIMIT ?", [*part.values, min(limit, _NO_LIMIT)]
+            return f"{select}{part.where}{part.order}", part.values
+        values = [*part.values, min(limit, _NO_LIMIT)]
+        if part.is_sorted_in_index:
+            # The index of the last track has all that is needed to find the page, so that of the
+            # tracks themselves only those on it are read.
+            found = f"SELECT number FROM {self.tables.tracks}{part.where}{part.order} LIMIT ?"
+            return f"{select} WHERE number IN ({found}){part.order}", values
+        return f"{select}{part.where}{part.order} LIMIT ?", values
 
     # Runs
 
@@ -400,10 +426,10 @@ class SqlEngine(Engine):
         row = self.one(self.sql.current_run, (taskId,))
         return 0 if row is None else int(row[0])
 
-    def runs(self, state: RunState) -> Iterator[Run]:
+    def runs(self, state: RunState, after: int = 0) -> Iterator[Run]:
         """See `Engine.runs`."""
         sql = f"{self.sql.runs}{_STATES[state]} AND id > ? ORDER BY id LIMIT ?"
-        last = 0
+        last = after
         while found := self.all(sql, (last, CHUNK)):
             yield from self.runs_from(found)
             last = found[-1][0]
@@ -444,6 +470,51 @@ class SqlEngine(Engine):
         """A new run's id; 0 where there is one like it (current, or with that label)."""
         row = connection.execute(self.sql.add_run, (taskId, label, now(), current)).fetchone()
         return int(row[0]) if row else 0
+
+    # Moving
+
+    def run_rows(self) -> Iterator[RunRow]:
+        """See `Engine.run_rows`."""
+        last = 0
+        while found := self.all(self.sql.run_rows, (last, CHUNK)):
+            for *values, finished, is_current in found:
+                yield RunRow._make((*values, bool(finished), bool(is_current)))
+            last = found[-1][0]
+
+    def spent_keys(self) -> Iterator[tuple[str, int]]:
+        """See `Engine.spent_keys`."""
+        last = ""  # no key is empty
+        while found := self.all(self.sql.spent_keys, (last, CHUNK)):
+            yield from found
+            last = found[-1][0]
+
+    def put_runs(self, rows: list[RunRow]) -> None:
+        """See `Engine.put_runs`."""
+        with self.writing() as connection:
+            # A task has one current run at most: the one that it had makes room first.
+            condition, values = self.dialect.any_of(
+                "taskId", [r.taskId for r in rows if r.isCurrent]
+            )
+            connection.execute(f"{self.sql.leave_runs}{condition}", values)
+            self.upsert_runs(connection, rows)
+
+    def put_tracks(self, rows: list[Row]) -> None:
+        """See `Engine.put_tracks`."""
+        stored = self.dialect.stored
+        with self.writing() as connection:
+            wanted = {row[2] for row in rows}
+            condition, values = self.dialect.any_of("id", [*wanted])
+            sql = f"SELECT id FROM {self.tables.runs} WHERE {condition}"
+            there = {row[0] for row in connection.execute(sql, values).fetchall()}
+            if wanted - there:
+                raise InvalidRun(min(wanted - there))
+            self.insert_many(connection, [(*row[:5], stored(row[5])) for row in rows])
+
+    def put_keys(self, keys: list[tuple[str, int]]) -> None:
+        """See `Engine.put_keys`."""
+        with self.writing() as connection:
+            spent = self.spent_among(connection, [key for key, _ in keys])
+            self.spend_many(connection, [each for each in keys if each[0] not in spent])
 
     # Keeping
 

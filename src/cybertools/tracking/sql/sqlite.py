@@ -13,14 +13,14 @@ from typing import Any
 import orjson
 
 from cybertools.tracking.criteria import Scalar
-from cybertools.tracking.errors import SchemaError, StorageUnavailable
+from cybertools.tracking.errors import SchemaError, StorageError, StorageUnavailable
 from cybertools.tracking.interfaces import Info, Storage, attributes_of
 from cybertools.tracking.sql.engine import CHUNK, SqlEngine
 from cybertools.tracking.sql.pool import BUSY_SECONDS, Pool
 from cybertools.tracking.sql.statements import Dialect, Part, Tables
-from cybertools.tracking.track import Row, Track
+from cybertools.tracking.track import Row, RunRow, Track
 
-__all__ = ["SqliteEngine", "open_file"]
+__all__ = ["SqliteEngine", "names_in", "open_file"]
 
 APPLICATION_ID = 0x54524B53
 """What a file says it is (``file tracks.db`` shows it): TRKS."""
@@ -71,6 +71,7 @@ class SqliteDialect(Dialect):
 
     time_value = "?"
     for_update = ""
+    run_rows = "VALUES (?, ?, ?, ?, ?, ?, ?)"
 
     def seconds(self, column: str) -> str:
         """See `Dialect.seconds`."""
@@ -103,8 +104,8 @@ class SqliteEngine(SqlEngine):
         self._pool = pool
         self._name = name
         self._spend_keys = f"INSERT INTO {tables.keys} (key, number) VALUES (?, ?)"
-        self._next = (
-            f"SELECT max(coalesce((SELECT max(number) FROM {tables.tracks}), 0), retired) + 1"
+        self._highest = (
+            f"SELECT max(coalesce((SELECT max(number) FROM {tables.tracks}), 0), retired)"
             " FROM storages WHERE name = ?"
         )
 
@@ -143,7 +144,7 @@ class SqliteEngine(SqlEngine):
 
     def next_numbers(self, connection: Any, count: int) -> Sequence[int]:
         """See `SqlEngine.next_numbers`."""
-        first = connection.execute(self._next, (self._name,)).fetchone()[0]
+        first = connection.execute(self._highest, (self._name,)).fetchone()[0] + 1
         return range(first, first + count)
 
     def insert_many(self, connection: Any, rows: list[Row]) -> None:
@@ -154,6 +155,10 @@ class SqliteEngine(SqlEngine):
         """See `SqlEngine.spend_many`."""
         connection.executemany(self._spend_keys, keys)
         return {}
+
+    def upsert_runs(self, connection: Any, rows: list[RunRow]) -> None:
+        """See `SqlEngine.upsert_runs`."""
+        connection.executemany(self.sql.put_runs, rows)
 
     def remove(self, number: int) -> bool:
         """See `Engine.remove`."""
@@ -167,6 +172,22 @@ class SqliteEngine(SqlEngine):
                 (number, self._name),
             )
             return True
+
+    def place(self) -> str:
+        """See `Engine.place`."""
+        path = self._pool.path
+        return f"sqlite {Path(path).resolve() if path else id(self)} {self._name}"
+
+    def highest(self) -> int:
+        """See `Engine.highest`."""
+        return int(self.one(self._highest, (self._name,))[0])
+
+    def retire(self, number: int) -> None:
+        """See `Engine.retire`."""
+        with self.writing() as connection:
+            connection.execute(
+                "UPDATE storages SET retired = max(retired, ?) WHERE name = ?", (number, self._name)
+            )
 
     def reindex(self) -> None:
         """See `Engine.reindex`."""
@@ -212,18 +233,42 @@ def open_file(path: str, name: str, factory: type[Track], durability: str) -> St
 
     Without a path the database is in memory. Several storages may be open on one file.
     """
-    if path.startswith("//"):  # sqlite:///home/me/tracks.db, as others write it
-        path = "/" + path.lstrip("/")
-    if path == ":memory:":
-        path = ""
     attributes = attributes_of(factory)
-    pool = Pool(str(Path(path).expanduser()) if path else "", durability)
+    pool = Pool(_real(path), durability)
     try:
         tables = _prepared(pool, name, attributes)
     except BaseException:
         pool.close()
         raise
     return Storage(SqliteEngine(pool, name, tables, attributes), name, factory)
+
+
+def names_in(path: str) -> list[str]:
+    """The sorted names of the storages in that file.
+
+    :raises StorageError: there is none.
+    """
+    real = _real(path)
+    if not real:
+        return []
+    if not Path(real).exists():
+        raise StorageError(f"There is no file {path}.")
+    pool = Pool(real, "full")
+    try:
+        with pool.reading() as connection:
+            if not _version(connection, path):
+                return []
+            rows = connection.execute("SELECT name FROM storages ORDER BY name").fetchall()
+            return [row[0] for row in rows]
+    finally:
+        pool.close()
+
+
+def _real(path: str) -> str:
+    """The path as the file system has it; empty for a database in memory."""
+    if path.startswith("//"):  # sqlite:///home/me/tracks.db, as others write it
+        path = "/" + path.lstrip("/")
+    return str(Path(path).expanduser()) if path not in ("", ":memory:") else ""
 
 
 # The schema
@@ -281,9 +326,9 @@ def _create_catalogue(connection: sqlite3.Connection) -> None:
     connection.execute(
         "CREATE TABLE storages ("
         " name TEXT PRIMARY KEY,"
-        " prefix TEXT NOT NULL UNIQUE,"  # of the names of its tables
-        " retired INTEGER NOT NULL DEFAULT 0"  # the highest number of a removed track, if needed
-        ") STRICT"
+        " prefix TEXT NOT NULL,"  # of the names of its tables
+        " retired INTEGER NOT NULL DEFAULT 0"  # no new track has a number up to this one
+        ") STRICT, WITHOUT ROWID"
     )
 
 

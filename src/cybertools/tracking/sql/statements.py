@@ -22,6 +22,8 @@ class Dialect(ABC):
     """The place of a value in seconds since 1970, as the time columns have it."""
     for_update: str
     """What a SELECT ends in that is followed by an UPDATE of the same row."""
+    run_rows: str
+    """The rows of an INSERT of runs whose ids are given."""
 
     @abstractmethod
     def seconds(self, column: str) -> str:
@@ -116,6 +118,8 @@ class Statements:
             f"INSERT INTO {keys} (key, number) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING key"
         )
         self.has_run = f"SELECT 1 FROM {runs} WHERE id = ?"
+        self.runs_there = f"SELECT id, id FROM {runs} WHERE "
+        self.current_runs = f"SELECT taskId, id FROM {runs} WHERE isCurrent AND "
         self.labelled_run = f"SELECT id FROM {runs} WHERE taskId = ? AND label = ?"
         self.add_run = (
             f"INSERT INTO {runs} (taskId, label, startedAt, isCurrent) VALUES (?, ?, {time}, ?)"
@@ -141,6 +145,19 @@ class Statements:
             f" FROM {runs} r WHERE "
         )
         self.run = f"{self.runs}id = ?"
+        self.run_rows = (
+            f"SELECT id, taskId, label, {started}, {stopped}, finished, isCurrent FROM {runs}"
+            " WHERE id > ? ORDER BY id LIMIT ?"
+        )
+        self.spent_keys = f"SELECT key, number FROM {keys} WHERE key > ? ORDER BY key LIMIT ?"
+        self.leave_runs = f"UPDATE {runs} SET isCurrent = FALSE WHERE isCurrent AND "
+        self.put_runs = (
+            f"INSERT INTO {runs}"
+            " (id, taskId, label, startedAt, stoppedAt, finished, isCurrent)"
+            f" {dialect.run_rows} ON CONFLICT (id)"
+            " DO UPDATE SET stoppedAt = excluded.stoppedAt,"
+            " finished = excluded.finished, isCurrent = excluded.isCurrent"
+        )
         self.count_runs = f"SELECT count(*) FROM {runs} WHERE "
         self.check_runs = (
             f"SELECT count(*) FROM {tracks} WHERE runId NOT IN (SELECT id FROM {runs})",
@@ -169,6 +186,8 @@ class Part:
     where: str
     order: str
     values: list[Any]
+    is_sorted_in_index: bool = False
+    """Whether what is sorted, to give one page, stands in an index: a task's tracks by time."""
 
 
 def parts_for(criteria: Criteria, dialect: Dialect, after: float | None) -> list[Part]:
@@ -194,10 +213,12 @@ def parts_for(criteria: Criteria, dialect: Dialect, after: float | None) -> list
         conditions.append(f"timeStamp <= {time}")
         values.append(criteria.time_to)
     order = _ORDERS[criteria.order]
+    names = {match.name for match in criteria.matches}
+    in_index = criteria.order != "id" and "taskId" in names and names <= {*METADATA}
 
     def part(conditions: list[str], values: list[Any]) -> Part:
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return Part(where, f" ORDER BY {order}", values)
+        return Part(where, f" ORDER BY {order}", values, in_index)
 
     if criteria.after is None:
         return [part(conditions, values)]

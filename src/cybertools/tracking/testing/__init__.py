@@ -27,6 +27,7 @@ from cybertools.tracking.testing.bulk import BulkContract
 from cybertools.tracking.testing.changing import ChangingContract
 from cybertools.tracking.testing.keeping import KeepingContract
 from cybertools.tracking.testing.mapping import MappingContract
+from cybertools.tracking.testing.moving import MovingContract
 from cybertools.tracking.testing.querying import QueryingContract
 from cybertools.tracking.testing.reading import ReadingContract
 from cybertools.tracking.testing.refusing import RefusingContract
@@ -62,6 +63,7 @@ class StorageContract(
     ReturningContract,
     RefusingContract,
     ThreadsContract,
+    MovingContract,
 ):
     """All promises of the contract, a test or more for each.
 

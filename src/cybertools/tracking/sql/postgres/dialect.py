@@ -18,6 +18,10 @@ class PostgresDialect(Dialect):
 
     time_value = "?"
     for_update = " FOR UPDATE"
+    run_rows = (
+        "OVERRIDING SYSTEM VALUE SELECT * FROM unnest(?::bigint[], ?::text[], ?::text[],"
+        " ?::double precision[], ?::double precision[], ?::boolean[], ?::boolean[])"
+    )
 
     def seconds(self, column: str) -> str:
         """See `Dialect.seconds`."""

@@ -7,8 +7,9 @@ as it is; it is put to each shard, and what they say is put together here.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from heapq import merge
 from typing import Any
 
 import orjson
@@ -17,14 +18,21 @@ from psycopg.sql import Literal
 from psycopg_pool import ConnectionPool
 
 from cybertools.tracking.criteria import Criteria
-from cybertools.tracking.errors import StorageUnavailable
+from cybertools.tracking.errors import StorageError, StorageUnavailable
 from cybertools.tracking.interfaces import Info
 from cybertools.tracking.record import Record
-from cybertools.tracking.sql.engine import run_from
-from cybertools.tracking.sql.postgres.engine import PostgresEngine
+from cybertools.tracking.sql.engine import CHUNK, run_from
+from cybertools.tracking.sql.postgres.engine import LAST_NUMBER, PostgresEngine
 from cybertools.tracking.sql.postgres.steps import orphaned_keys
-from cybertools.tracking.sql.statements import Dialect, Statements, Tables, distinct_values
+from cybertools.tracking.sql.statements import (
+    Dialect,
+    Part,
+    Statements,
+    Tables,
+    distinct_values,
+)
 from cybertools.tracking.track import Row, Run
+from cybertools.tracking.values import track_id
 
 __all__ = ["DistributedEngine", "DistributedStatements"]
 
@@ -39,6 +47,8 @@ class DistributedStatements(Statements):
         super().__init__(tables, dialect)
         tracks, runs, keys = tables.tracks, tables.runs, tables.keys
         of_user = " WHERE number = ? AND userName = ?"
+        self.users_of = f"SELECT number, userName FROM {tracks} WHERE number = ANY(?)"
+        self.keys_spent = f"SELECT key FROM {keys} WHERE key = ANY(?)"
         self.user_of = f"SELECT userName FROM {tracks} WHERE number = ?"
         self.track_to_change = f"{self.select}{of_user} FOR UPDATE"
         self.remove = f"DELETE FROM {tracks}{of_user} RETURNING number"
@@ -59,6 +69,13 @@ class DistributedStatements(Statements):
         )
         self.orphaned_key = f"SELECT number FROM {orphaned_keys(tables)} WHERE key = ?"
         self.orphaned_keys = f"SELECT key, number FROM {orphaned_keys(tables)} WHERE key = ANY(?)"
+        self.spent_keys = (
+            f"SELECT key, userName, number FROM {keys} WHERE (key, userName) > (?, ?)"
+            " ORDER BY key, userName LIMIT ?"
+        )
+        self.spent_orphaned_keys = (
+            f"SELECT key, number FROM {orphaned_keys(tables)} WHERE key > ? ORDER BY key LIMIT ?"
+        )
         self.spend_key = (
             f"INSERT INTO {keys} (userName, key, number) VALUES (?, ?, ?)"
             " ON CONFLICT DO NOTHING RETURNING key"
@@ -67,6 +84,10 @@ class DistributedStatements(Statements):
             f"INSERT INTO {keys} (userName, key, number)"
             " SELECT * FROM unnest(?::text[], ?::text[], ?::bigint[])"
             " ON CONFLICT DO NOTHING RETURNING userName, key"
+        )
+        self.spend_orphaned_keys = (
+            f"INSERT INTO {orphaned_keys(tables)} (key, number)"
+            " SELECT * FROM unnest(?::text[], ?::bigint[]) ON CONFLICT DO NOTHING"
         )
         started, stopped = dialect.seconds("startedAt"), dialect.seconds("stoppedAt")
         self.runs = f"SELECT id, taskId, label, finished, {started}, {stopped} FROM {runs} WHERE "
@@ -197,6 +218,13 @@ class DistributedEngine(PostgresEngine):
         said = self._of_each_shard(f"SELECT json_agg(value) FROM ({jumps}) AS found")
         return sorted({value for values in said for value in values or ()})
 
+    def page(
+        self, part: Part, limit: int | None, columns: str | None = None
+    ) -> tuple[str, list[Any]]:
+        """See `SqlEngine.page`."""
+        # A page that is found by its numbers first would be asked of all shards.
+        return super().page(replace(part, is_sorted_in_index=False), limit, columns)
+
     # Runs
 
     def runs_from(self, rows: list[Any]) -> Iterable[Run]:
@@ -226,6 +254,54 @@ class DistributedEngine(PostgresEngine):
                 known = ranges.get(run, (earliest, latest))
                 ranges[run] = (min(known[0], earliest), max(known[1], latest))
         return ranges
+
+    # Moving
+
+    def put_tracks(self, rows: list[Row]) -> None:
+        """See `Engine.put_tracks`."""
+        with self.writing():
+            # No constraint says that a number is one user's only.
+            there = self.all(self.sql.users_of, ([row[0] for row in rows],))
+            if there:
+                number, user = there[0]
+                raise StorageError(f"There is a track {track_id(number)!r} already, of {user!r}.")
+            super().put_tracks(rows)
+
+    def put_keys(self, keys: list[tuple[str, int]]) -> None:
+        """See `Engine.put_keys`. Those of tracks that are not there have no user."""
+        with self.writing() as connection:
+            users = dict(self.all(self.sql.users_of, ([number for _, number in keys],)))
+            owned = [((users[n], key), n) for key, n in keys if n in users]
+            spent = self.spent_among(connection, [key for key, _ in owned])
+            if fresh := [each for each in owned if each[0] not in spent]:
+                self.spend_many(connection, fresh)
+            orphaned = {key: number for key, number in keys if number not in users}
+            for (key,) in self.all(self.sql.keys_spent, ([*orphaned],)):
+                orphaned.pop(key, None)
+            values = ([*orphaned], [*orphaned.values()])
+            connection.execute(self.sql.spend_orphaned_keys, values)
+
+    def spent_keys(self) -> Iterator[tuple[str, int]]:
+        """See `Engine.spent_keys`. A key that several users have comes several times."""
+        yield from merge(self._owned_keys(), self._orphaned_keys())
+
+    def _owned_keys(self) -> Iterator[tuple[str, int]]:
+        last = ("", "")
+        while found := self.all(self.sql.spent_keys, (*last, CHUNK)):
+            yield from ((key, number) for key, _, number in found)
+            last = found[-1][:2]
+
+    def _orphaned_keys(self) -> Iterator[tuple[str, int]]:
+        last = ""
+        while found := self.all(self.sql.spent_orphaned_keys, (last, CHUNK)):
+            yield from found
+            last = found[-1][0]
+
+    def last_number(self) -> int:
+        """See `PostgresEngine.last_number`."""
+        (taken,) = self.one(f"SELECT {LAST_NUMBER} FROM {self.tables.tracks}_number")
+        (saved,) = self.one(f"SELECT max(number) FROM {self.tables.tracks}")
+        return max(int(taken), saved or 0)
 
     # Keeping
 

@@ -25,7 +25,7 @@ from cybertools.tracking.sql.postgres.connecting import (
 from cybertools.tracking.sql.postgres.dialect import PostgresDialect, stored
 from cybertools.tracking.sql.postgres.schema import create_attribute_indexes
 from cybertools.tracking.sql.statements import Part, Tables
-from cybertools.tracking.track import Row
+from cybertools.tracking.track import Row, RunRow
 
 __all__ = ["WAIT_SECONDS", "PostgresEngine"]
 
@@ -61,6 +61,11 @@ class PostgresEngine(SqlEngine):
         )
         self._insert_with_run = f"{insert}id = ? RETURNING number"
         self._insert_with_current = f"{insert}taskId = ? AND isCurrent RETURNING number"
+        self._sequence = f"{tables.tracks}_number"
+        self._highest = (
+            f"SELECT greatest({LAST_NUMBER}, (SELECT max(number) FROM {tables.tracks}))"
+            f" FROM {self._sequence}"
+        )
         self._numbers = f"SELECT nextval('{tables.tracks}_number') FROM generate_series(1, ?)"
         self._copy = (
             f"COPY {tables.tracks} (number, taskId, runId, userName, timeStamp, data) FROM STDIN"
@@ -78,7 +83,7 @@ class PostgresEngine(SqlEngine):
             if held is not None:
                 yield held
             else:
-                with self._pool.connection() as raw:
+                with self._connection(None) as raw:
                     yield Connection(raw)
 
     @contextmanager
@@ -90,7 +95,7 @@ class PostgresEngine(SqlEngine):
                 with held.raw.transaction():
                     yield held
                 return
-            with self._pool.connection() as raw:
+            with self._connection(None) as raw:
                 try:
                     with raw.transaction():
                         self._own.connection = Connection(raw)
@@ -116,9 +121,14 @@ class PostgresEngine(SqlEngine):
     def _connection(self, held: Connection | None) -> Iterator[psycopg.Connection[Any]]:
         if held is not None:
             yield held.raw
-        else:
-            with self._pool.connection() as raw:
-                yield raw
+            return
+        # Not the pool's own context, which commits: there is nothing to, and it takes as long as
+        # a tenth of a look-up.
+        raw = self._pool.getconn()
+        try:
+            yield raw
+        finally:
+            self._pool.putconn(raw)
 
     def save(self, record: Record) -> Saved:
         """See `Engine.save`. Ordinarily one statement, and so one trip to the server and back."""
@@ -236,6 +246,51 @@ class PostgresEngine(SqlEngine):
         claimed = {row[0] for row in connection.execute(self._claim, (names, numbers)).fetchall()}
         return self.spent_among(connection, [name for name in names if name not in claimed])
 
+    def upsert_runs(self, connection: Any, rows: list[RunRow]) -> None:
+        """See `SqlEngine.upsert_runs`."""
+        connection.execute(self.sql.put_runs, [[*values] for values in zip(*rows, strict=True)])
+        (sequence,) = connection.execute(
+            "SELECT pg_get_serial_sequence(?, 'id')", (self.tables.runs,)
+        ).fetchone()
+        _advance(connection, sequence, rows[-1].id)
+
+    def put_tracks(self, rows: list[Row]) -> None:
+        """See `Engine.put_tracks`."""
+        super().put_tracks(rows)
+        self.retire(rows[-1][0])
+
+    def place(self) -> str:
+        """See `Engine.place`."""
+        cluster, database = self.one(
+            "SELECT system_identifier, current_database() FROM pg_control_system()"
+        )
+        return f"postgresql {cluster} {database} {self.tables.tracks}"
+
+    def highest(self) -> int:
+        """See `Engine.highest`."""
+        highest = self.last_number()
+        # Whoever has taken a number has a lock on its sequence until the end of the transaction.
+        at_work = {*self.all(_HOLDERS, (self._sequence,))}
+        deadline = time.monotonic() + WAIT_SECONDS
+        while at_work:
+            if time.monotonic() > deadline:
+                raise StorageUnavailable(
+                    f"A transaction has been saving tracks for {WAIT_SECONDS:.0f} s; try again"
+                    " when it has ended."
+                )
+            time.sleep(0.02)
+            at_work &= {*self.all(_HOLDERS, (self._sequence,))}
+        return highest
+
+    def last_number(self) -> int:
+        """The highest number that a track has, or that was taken for one."""
+        return int(self.one(self._highest)[0])
+
+    def retire(self, number: int) -> None:
+        """See `Engine.retire`."""
+        with self.reading() as connection:
+            _advance(connection, self._sequence, number)
+
     def reindex(self) -> None:
         """See `Engine.reindex`."""
         with self.reading() as connection:
@@ -266,3 +321,22 @@ class PostgresEngine(SqlEngine):
     def close(self) -> None:
         """See `Engine.close`."""
         self._pool.close()
+
+
+LAST_NUMBER = "CASE WHEN is_called THEN last_value ELSE 0 END"
+"""The last number that a sequence has given."""
+
+_HOLDERS = (
+    "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation'"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " AND mode = 'RowExclusiveLock' AND relation = ?::regclass"
+    " AND pid IS DISTINCT FROM pg_backend_pid()"
+)
+"""The transactions that have taken a number from a sequence."""
+
+
+def _advance(connection: Any, sequence: str, number: int) -> None:
+    """Make a sequence go on after a number, if it has not passed it yet."""
+    connection.execute(
+        f"SELECT setval('{sequence}', ?) FROM {sequence} WHERE {LAST_NUMBER} < ?", (number, number)
+    )

@@ -10,11 +10,11 @@ from cybertools.tracking.sql.postgres.connecting import Connection, check, trans
 from cybertools.tracking.sql.postgres.dialect import DataLoader
 from cybertools.tracking.sql.postgres.distributed import DistributedEngine
 from cybertools.tracking.sql.postgres.engine import WAIT_SECONDS, PostgresEngine
-from cybertools.tracking.sql.postgres.schema import prepared
+from cybertools.tracking.sql.postgres.schema import prepared, stored_in
 from cybertools.tracking.sql.postgres.steps import has_citus
 from cybertools.tracking.track import Track
 
-__all__ = ["open_database"]
+__all__ = ["names_in", "open_database"]
 
 CONNECTIONS = 16
 """At most so many at once for each storage; further threads wait for one."""
@@ -48,3 +48,9 @@ def open_database(url: str, name: str, factory: type[Track], durability: str) ->
         else PostgresEngine(pool, stored.tables, attributes)
     )
     return Storage(engine, name, factory)
+
+
+def names_in(url: str) -> list[str]:
+    """The sorted names of the storages in that database."""
+    with translated(), psycopg.connect(url, autocommit=True) as raw:
+        return [stored.name for stored in stored_in(Connection(raw))]

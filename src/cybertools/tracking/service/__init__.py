@@ -1,0 +1,1 @@
+"""The service: tracks over HTTP."""

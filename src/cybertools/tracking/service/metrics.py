@@ -1,0 +1,111 @@
+"""What the service tells Prometheus."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from cybertools.tracking.interfaces import Saved
+from cybertools.tracking.service.requests import Memory
+from cybertools.tracking.service.storages import Collection
+from cybertools.tracking.service.writing import Answer
+
+__all__ = ["Metrics"]
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+TRACKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+
+
+class Metrics:
+    """Figures of one service. They name routes and storages, never users or tasks."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        registry = self._registry
+        self._requests = Counter(
+            "tracks_requests", "Requests.", ["method", "route", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "tracks_request_seconds",
+            "From a request's arrival to the end of its answer.",
+            ["method", "route"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._saved = Counter(
+            "tracks_saves",
+            "Tracks by what became of them.",
+            ["storage", "outcome"],
+            registry=registry,
+        )
+        self._commits = Histogram(
+            "tracks_commit_tracks",
+            "Tracks that were stored in one transaction.",
+            ["storage"],
+            buckets=TRACKS,
+            registry=registry,
+        )
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        # A label's child is found by its values each time; these are few, and asked for often.
+        self._counts: dict[tuple[str, str, int], Counter] = {}
+        self._times: dict[tuple[str, str], Histogram] = {}
+
+    def watch(self, opened: Callable[[], Mapping[str, Collection]], memory: Memory) -> None:
+        """Tell what is going on in storages, and in the memory for bodies."""
+        self._registry.register(_Present(opened, memory))
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        count = self._counts.get((method, route, status))
+        if count is None:
+            count = self._requests.labels(method, route, str(status))
+            self._counts[method, route, status] = count
+            self._times[method, route] = self._seconds.labels(method, route)
+        count.inc()
+        self._times[method, route].observe(seconds)
+
+    def committed(self, storage: str, answers: list[Answer]) -> None:
+        """Count what became of the tracks of a commit."""
+        outcomes: dict[str, int] = {}
+        total = 0
+        for answer in answers:
+            for saved in answer if isinstance(answer, list) else [answer]:
+                outcome: str = saved.outcome if isinstance(saved, Saved) else "rejected"
+                outcomes[outcome] = outcomes.get(outcome, 0) + 1
+                total += 1
+        for outcome, number in outcomes.items():
+            self._saved.labels(storage, outcome).inc(number)
+        self._commits.labels(storage).observe(total)
+
+    def text(self) -> bytes:
+        """All figures, as Prometheus reads them."""
+        return generate_latest(self._registry)
+
+
+class _Present(Collector):
+    """What is going on at the moment when somebody asks."""
+
+    def __init__(self, opened: Callable[[], Mapping[str, Collection]], memory: Memory) -> None:
+        self._opened, self._memory = opened, memory
+
+    def collect(self) -> Iterator[Metric]:
+        """See `Collector.collect`."""
+        names = {
+            "tracks_waiting": "Tracks that wait to be stored.",
+            "tracks_watchers": "Clients that watch.",
+            "tracks_streams": "Queries that are sent as lines.",
+        }
+        families = [GaugeMetricFamily(n, text, labels=["storage"]) for n, text in names.items()]
+        for name, collection in self._opened().items():
+            figures = (collection.writer.waiting, len(collection.feed), collection.streams)
+            for family, figure in zip(families, figures, strict=True):
+                family.add_metric([name], figure)
+        yield from families
+        yield GaugeMetricFamily(
+            "tracks_body_bytes", "Bytes that bodies take.", value=self._memory.taken
+        )

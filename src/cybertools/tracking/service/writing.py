@@ -1,0 +1,272 @@
+"""Group commit: saves that arrive together share one transaction.
+
+Requests hand over what they have to save and wait. One thread takes all that has come, stores it in
+one transaction, and answers each after the commit; meanwhile the next ones gather. So a save costs
+a share of a flush to disk, the more the more there is to do, and nothing waits for a timer.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from queue import SimpleQueue
+from typing import TypeAlias
+
+from cybertools.tracking.codec import Item
+from cybertools.tracking.errors import (
+    StorageClosed,
+    StorageError,
+    StorageReadOnly,
+    StorageUnavailable,
+    TrackingError,
+)
+from cybertools.tracking.interfaces import Saved, Storage
+from cybertools.tracking.record import Record
+
+__all__ = ["Answer", "Overloaded", "Unit", "Writer", "store"]
+
+Answer: TypeAlias = list[Saved | TrackingError] | TrackingError
+"""What became of each of a unit's tracks; one error, where it is refused as a whole."""
+
+log = logging.getLogger(__name__)
+
+
+class Overloaded(StorageUnavailable):
+    """There is too much to do at this moment. Nothing was stored."""
+
+
+@dataclass(slots=True, eq=False)
+class Unit:
+    """What one request saves."""
+
+    items: Sequence[Item]
+    atomic: bool
+    """All or nothing."""
+    future: asyncio.Future[Answer]
+
+
+class Writer:
+    """Saves for one storage, from one event loop."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        waiting: int,
+        group: int,
+        committed: Callable[[list[Answer]], None],
+    ) -> None:
+        """Start the thread.
+
+        :param waiting: so many tracks may wait.
+        :param group: so many tracks are stored in one transaction, if not one unit has more.
+        :param committed: is called in the event loop after each commit, with its answers.
+        """
+        self._storage = storage
+        self._most = waiting
+        self._group = group
+        self._committed = committed
+        self._loop = asyncio.get_running_loop()
+        self._arrived: list[Unit] = []
+        self._queue: SimpleQueue[list[Unit] | None] = SimpleQueue()
+        self.waiting = 0
+        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for another track."""
+        return self.waiting >= self._most
+
+    def submit(
+        self, items: Sequence[Item], atomic: bool = False, goes_on: bool = False
+    ) -> asyncio.Future[Answer]:
+        """Have tracks stored; the future is done after the commit.
+
+        :param goes_on: they go on with what was taken just now, and so have room.
+        :raises Overloaded: too many wait already.
+        """
+        if self.is_full and not goes_on:
+            raise Overloaded(f"{self.waiting:,} tracks wait to be stored.")
+        future = self._loop.create_future()
+        if not self._arrived:
+            # Not at once: what else arrives in this turn of the loop wakes the thread only once.
+            self._loop.call_soon(self._hand_over)
+        self._arrived.append(Unit(items, atomic, future))
+        self.waiting += len(items)
+        return future
+
+    async def close(self) -> None:
+        """Store what waits, and end the thread."""
+        self._hand_over()
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _hand_over(self) -> None:
+        if self._arrived:
+            self._queue.put(self._arrived)
+            self._arrived = []
+
+    # In the thread
+
+    def _work(self) -> None:
+        left: list[Unit] = []
+        while True:
+            if not left:
+                arrived = self._queue.get()
+                if arrived is None:
+                    return
+                left = arrived
+            while not self._queue.empty():
+                arrived = self._queue.get()
+                if arrived is None:
+                    self._queue.put(None)
+                    break
+                left += arrived
+            units, left = _first(left, self._group)
+            answers = store(self._storage, units)
+            self._loop.call_soon_threadsafe(self._answer, units, answers)
+
+    def _answer(self, units: list[Unit], answers: list[Answer]) -> None:
+        self._committed(answers)
+        for unit, answer in zip(units, answers, strict=True):
+            self.waiting -= len(unit.items)
+            if not unit.future.done():  # its request may have been cancelled
+                unit.future.set_result(answer)
+
+
+def _first(units: list[Unit], most: int) -> tuple[list[Unit], list[Unit]]:
+    """The first units with at most so many tracks together (at least one unit), and the others."""
+    count = 0
+    for place, unit in enumerate(units):
+        count += len(unit.items)
+        if count > most and place:
+            return units[:place], units[place:]
+    return units, []
+
+
+# What a commit does
+
+
+def store(storage: Storage, units: list[Unit]) -> list[Answer]:
+    """Store units in one transaction, as long as nothing is wrong with them.
+
+    A track that is refused is refused alone, unless its unit is atomic.
+    """
+    try:
+        return _stored(storage, units)
+    except Exception as error:
+        # The thread has to live: each who waits for it would wait for ever.
+        log.exception("A group of saves has failed.")
+        failed = StorageError("The service has failed; it is not known whether this was stored.")
+        failed.__cause__ = error
+        return [failed] * len(units)
+
+
+_FINAL = (StorageUnavailable, StorageClosed, StorageReadOnly)
+"""What another try by itself will not change."""
+
+
+def _stored(storage: Storage, units: list[Unit]) -> list[Answer]:
+    items = [item for unit in units for item in unit.items]
+    try:
+        return _split(_save_all(storage, items), units)
+    except _FINAL as error:
+        return [error] * len(units)
+    except TrackingError as error:
+        if len(items) == 1:
+            return [error]
+    # One of them is refused. Each by itself tells which, still in one transaction.
+    try:
+        with storage.transaction():
+            return [_save_unit(storage, unit, StorageError) for unit in units]
+    except _FINAL as error:
+        return [error] * len(units)
+    except TrackingError:
+        return [_save_unit(storage, unit, ()) for unit in units]
+
+
+def _split(saved: list[Saved], units: list[Unit]) -> list[Answer]:
+    answers: list[Answer] = []
+    start = 0
+    for unit in units:
+        answers.append([*saved[start : start + len(unit.items)]])
+        start += len(unit.items)
+    return answers
+
+
+def _save_unit(
+    storage: Storage, unit: Unit, passed: type[TrackingError] | tuple[()]
+) -> list[Saved | TrackingError] | TrackingError:
+    """Save a unit, track by track if it is not atomic.
+
+    :param passed: errors that are no answer, but end the whole.
+    """
+    if unit.atomic:
+        return _save_whole(storage, unit, passed)
+    answer: list[Saved | TrackingError] = []
+    for item in unit.items:
+        try:
+            answer += _save_all(storage, [item])
+        except passed:
+            raise
+        except TrackingError as error:
+            answer.append(error)
+    return answer
+
+
+def _save_whole(
+    storage: Storage, unit: Unit, passed: type[TrackingError] | tuple[()]
+) -> list[Saved | TrackingError] | TrackingError:
+    answer: list[Saved | TrackingError] = []
+    try:
+        with storage.transaction():
+            for item in unit.items:
+                answer += _save_all(storage, [item])
+    except passed:
+        raise
+    except TrackingError as error:
+        error.args = (f"tracks[{len(answer)}]: {error}",)
+        return error
+    return answer
+
+
+def _save_all(storage: Storage, items: Sequence[Item]) -> list[Saved]:
+    """Save tracks in their order: all, or none and an error."""
+    if all(item.change is None and item.label is None for item in items):
+        return _save_new(storage, [item.record for item in items])
+    with storage.transaction():
+        saved: list[Saved] = []
+        for is_new, group in groupby(items, key=lambda item: item.change is None):
+            if is_new:
+                saved += _save_new(storage, [_in_run(storage, item) for item in group])
+            else:
+                saved += _save_over(storage, group)
+        return saved
+
+
+def _save_new(storage: Storage, records: list[Record]) -> list[Saved]:
+    if len(records) == 1:
+        return [storage.engine.save(records[0])]
+    numbers, positions = storage.saveBatch(records)
+    duplicates = set(positions)
+    return [
+        Saved(number, "duplicate" if place in duplicates else "stored")
+        for place, number in enumerate(numbers)
+    ]
+
+
+def _save_over(storage: Storage, items: Iterable[Item]) -> list[Saved]:
+    save_over = storage.engine.save_over
+    return [
+        save_over(_in_run(storage, item), item.change, item.timed)
+        for item in items
+        if item.change is not None
+    ]
+
+
+def _in_run(storage: Storage, item: Item) -> Record:
+    if item.label is None:
+        return item.record
+    return item.record._replace(runId=storage.openRun(item.record.taskId, item.label))

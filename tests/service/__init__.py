@@ -1,0 +1,1 @@
+"""The service, as its clients meet it: real servers, real connections."""
