@@ -76,6 +76,12 @@ UPDATE {{schema}}.storages SET layout = 'distributed' WHERE prefix = '{{prefix}}
         done=_PRIMARY_COLUMNS.replace("{table}", "{keys}"),
     ),
     Step(
+        "let the workers know the storages, so that one can be opened through any of them",
+        "SELECT citus_add_local_table_to_metadata('{schema}.storages')",
+        done=_IN_CITUS.replace("{table}", "{schema}.storages"),
+        citus=True,
+    ),
+    Step(
         "let the workers know the runs, which stay on the coordinator",
         "SELECT citus_add_local_table_to_metadata('{runs}')",
         done=_IN_CITUS.replace("{table}", "{runs}"),

@@ -178,7 +178,7 @@ def _create(connection: Connection, name: str, attributes: tuple[str, ...]) -> S
     if layout == "distributed":
         citus = has_citus(connection)
         for step in DISTRIBUTION:
-            if citus or not step.citus:
+            if not step.is_done(connection, tables, citus):
                 step.perform_within(connection, tables)
     return Stored(name, tables, VERSION, layout)
 
