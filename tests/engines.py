@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.servers import missing_postgres, postgres_database
+from tests.servers import distributed_database, missing_postgres, postgres_database
 
 __all__ = ["ENGINES", "EngineUnderTest", "fresh_url", "give_up"]
 
@@ -32,6 +32,8 @@ class EngineUnderTest:
     """Several processes can have it open at once."""
     transactional: bool = True
     """It has ``transaction()``."""
+    keys_of_users: bool = False
+    """A key is unique for each user, not in the whole storage."""
     missing: Callable[[], str] = lambda: ""
     """What it needs that is not here; empty if all is."""
 
@@ -60,6 +62,9 @@ ENGINES = [
     EngineUnderTest("sqlite-memory", url("sqlite:"), reopens=False, shared=False),
     EngineUnderTest("sqlite", url("sqlite:{folder}/tracks.db")),
     EngineUnderTest("postgres", postgres_database, missing=missing_postgres),
+    EngineUnderTest(
+        "postgres-distributed", distributed_database, keys_of_users=True, missing=missing_postgres
+    ),
 ]
 
 

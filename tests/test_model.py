@@ -155,10 +155,21 @@ def moment(time: float) -> float | str:
 class Machine(RuleBasedStateMachine):
     """The same calls on two storages."""
 
-    def __init__(self, oracle: Any, subject: Any, transactional: bool = True) -> None:
+    def __init__(
+        self,
+        oracle: Any,
+        subject: Any,
+        transactional: bool = True,
+        keys_of_users: bool = False,
+    ) -> None:
         super().__init__()
         self.oracle, self.subject = Side(oracle), Side(subject)
         self.transactional = transactional
+        self.keys_of_users = keys_of_users
+
+    def key(self, key: str | None, user: str) -> str | None:
+        """A key that two users have only where that is the same for both sides."""
+        return f"{user} {key}" if key and self.keys_of_users else key
 
     def both(self, call: Callable[[Side], Any]) -> None:
         expected = self.oracle.answer(call)
@@ -177,6 +188,7 @@ class Machine(RuleBasedStateMachine):
         time: float | None,
         key: str | None,
     ) -> None:
+        key = self.key(key, user)
         self.both(
             lambda s: s.tracks.save(task, s.run(run), user, data, timeStamp=time, key=key, **how)
         )
@@ -199,6 +211,7 @@ class Machine(RuleBasedStateMachine):
                     **item,
                     "runId": NO_RUN if wrong and bad == "run" else side.run(run),
                     "userName": "" if wrong and bad == "item" else item["userName"],
+                    "key": self.key(item["key"], item["userName"]),
                 }
 
         self.both(lambda s: s.tracks.saveBatch(source(s), size))
@@ -305,7 +318,7 @@ def test_engine_gives_the_answers_of_the_reference(engine: EngineUnderTest, open
         if engine.name == "memory":
             return Machine(NaiveStorage(), subject)
         reference = open_storage("memory:", trackFactory=Comment)
-        return Machine(reference, subject, engine.transactional)
+        return Machine(reference, subject, engine.transactional, engine.keys_of_users)
 
     factory: Any = machine  # a machine's class is expected, but only called
     run_state_machine_as_test(factory)

@@ -55,6 +55,11 @@ def keys(tracks: Storage, user: str, n: int) -> list[str]:
     return [tracks.saveUserTrack("a001", 0, user, {}, key=f"key {n}")]
 
 
+def keys_of_one(tracks: Storage, _user: str, n: int) -> list[str]:
+    """A key that others use as well, for the same user."""
+    return keys(tracks, "u", n)
+
+
 def labels(tracks: Storage, _user: str, n: int) -> list[int]:
     """A label that others use as well."""
     return [tracks.openRun("a001", f"label {n}")]
@@ -71,7 +76,8 @@ def runs(tracks: Storage, _user: str, _n: int) -> list[int]:
 
 
 JOBS: dict[str, Job] = {
-    job.__name__: job for job in (save, keyed, bulk, together, replace, keys, labels, merge, runs)
+    job.__name__: job
+    for job in (save, keyed, bulk, together, replace, keys, keys_of_one, labels, merge, runs)
 }
 
 

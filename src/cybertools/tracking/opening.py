@@ -10,7 +10,13 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.track import Track
 from cybertools.tracking.values import check_text, kind_of
 
-__all__ = ["Durability", "open_storage", "storage_names", "without_secrets"]
+__all__ = [
+    "Durability",
+    "migrate_storage",
+    "open_storage",
+    "storage_names",
+    "without_secrets",
+]
 
 Durability: TypeAlias = Literal["full", "normal", "off"]
 
@@ -74,6 +80,33 @@ def _parts(url: str) -> tuple[str, str]:
             f"There is no engine for {without_secrets(url)!r}.{hint} There are:\n{SCHEMES}"
         )
     return scheme.lower(), path
+
+
+def migrate_storage(
+    url: str, name: str = "tracks", distribute: bool = False, dry_run: bool = False
+) -> Iterator[str]:
+    """Bring the tables of all storages in a database up to those of this version.
+
+    Storages may be open and saved to meanwhile. A migration that was cut off is continued by the
+    next one. A file needs none: it is brought up to date when it is opened.
+
+    :param distribute: then lay the storage ``name`` out to be distributed by its users, and
+        distribute it where the database has Citus. Whoever has it open has to open it again.
+    :param dry_run: tell, but do nothing.
+    :returns: each step, with its statements, before it is done.
+    :raises Unsupported: ``distribute`` where the database is no PostgreSQL.
+    :raises SchemaError: the tables are those of a newer version.
+    :raises StorageUnavailable: somebody else is migrating.
+    """
+    scheme, path = _parts(url)
+    if scheme in ("postgres", "postgresql"):
+        with _installed("postgresql", "postgres"):
+            from cybertools.tracking.sql.postgres.migrating import migrate_database
+        yield from migrate_database(f"postgresql:{path}", name, distribute, dry_run)
+        return
+    if distribute:
+        raise Unsupported(f"Only a PostgreSQL can be distributed, not {without_secrets(url)!r}.")
+    open_storage(url, name).close()
 
 
 def without_secrets(url: str) -> str:

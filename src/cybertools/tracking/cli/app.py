@@ -59,6 +59,7 @@ COMMANDS = {
     "watch": "watching.watch",
     "token": "tokens.token",
     "user": "accounts.user",
+    "migrate": "migrating.migrate",
 }
 
 

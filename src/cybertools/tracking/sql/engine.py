@@ -14,7 +14,7 @@ from cybertools.tracking.sql.statements import Dialect, Part, Statements, Tables
 from cybertools.tracking.track import Row, Run, RunRow
 from cybertools.tracking.values import merge_data, now, track_id
 
-__all__ = ["CHUNK", "Connection", "Cursor", "SqlEngine"]
+__all__ = ["CHUNK", "Connection", "Cursor", "SqlEngine", "run_from"]
 
 CHUNK = 1_000
 """Records that are written, or rows that are read, at a time."""
@@ -44,12 +44,14 @@ class SqlEngine(Engine):
 
     chunk = CHUNK
     """Records that are written at a time."""
+    statements = Statements
+    """What makes the statements of the tables."""
 
     def __init__(self, tables: Tables, dialect: Dialect, attributes: tuple[str, ...]) -> None:
         self.tables = tables
         self.dialect = dialect
         self.attributes = attributes
-        self.sql = Statements(tables, dialect)
+        self.sql = self.statements(tables, dialect)
 
     # What each database does its own way
 
@@ -74,8 +76,8 @@ class SqlEngine(Engine):
         """Insert tracks."""
 
     @abstractmethod
-    def spend_many(self, connection: Connection, keys: list[tuple[str, int]]) -> dict[str, int]:
-        """Insert keys with the numbers of their tracks.
+    def spend_many(self, connection: Connection, keys: list[tuple[Any, int]]) -> dict[Any, int]:
+        """Insert keys (see `keys_of`) with the numbers of their tracks.
 
         :returns: those that someone else has spent at this moment, with that one's numbers.
         """
@@ -87,12 +89,36 @@ class SqlEngine(Engine):
     def queue(self, connection: Connection, *names: object) -> None:
         """Wait for those who are about to add the same thing, where several can write at once."""
 
+    def queue_for_track(self, connection: Connection, record: Record, runId: int) -> None:
+        """Wait for those who are about to change the last track of the same task, run and user."""
+        self.queue(connection, runId, record.taskId, record.userName)
+
+    def track_to_change(self, connection: Connection, number: int) -> Row | None:
+        """The track of that number, locked where several can write at once."""
+        row: Row | None = connection.execute(self.sql.track_to_change, (number,)).fetchone()
+        return row
+
+    # A key is unique in the storage. An engine in which it is less overrides these together.
+
+    def keys_of(self, records: list[Record]) -> list[Any]:
+        """What each record's key is unique as; None where it has none."""
+        return [record.key for record in records]
+
+    def spent(self, connection: Connection, record: Record) -> int | None:
+        """The number of the track that the record's key was spent for, if it was."""
+        row = connection.execute(self.sql.key, (record.key,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def spend(self, connection: Connection, record: Record, number: int) -> bool:
+        """Spend the record's key; False where another has done that at this moment."""
+        return connection.execute(self.sql.spend_key, (record.key, number)).fetchone() is not None
+
     # Saving
 
     def save(self, record: Record) -> Saved:
         """See `Engine.save`."""
         with self.writing() as connection:
-            spent = self._spent(connection, record.key)
+            spent = self._spent(connection, record)
             if spent is not None:
                 return spent
             return self._insert(connection, record, self._run_for(connection, record))
@@ -100,21 +126,22 @@ class SqlEngine(Engine):
     def save_over(self, record: Record, change: Change, timed: bool) -> Saved:
         """See `Engine.save_over`."""
         with self.writing() as connection:
-            spent = self._spent(connection, record.key)
+            spent = self._spent(connection, record)
             if spent is not None:
                 return spent
             runId = self._run_for(connection, record)
-            self.queue(connection, runId, record.taskId, record.userName)
+            self.queue_for_track(connection, record, runId)
             key = (record.taskId, record.userName, runId)
             last: Row | None = connection.execute(self.sql.last_to_change, key).fetchone()
             if last is None:
                 return self._insert(connection, record, runId)
             number = last[0]
-            if not self._spend(connection, record.key, number):
-                return self._spent(connection, record.key) or _gone(record.key)
+            if not self._spend(connection, record, number):
+                return self._spent(connection, record) or _gone(record.key)
             json = merge_data(last[5], record.json) if change == "merge" else record.json
             time = record.timeStamp if timed else last[4]
-            connection.execute(self.sql.change, (time, self.dialect.stored(json), number))
+            stored = self.dialect.stored(json)
+            connection.execute(self.sql.change, (time, stored, number, record.userName))
             return Saved(number, "replaced" if change == "replace" else "updated")
 
     def save_all(self, records: Iterable[Record]) -> Receipt:
@@ -130,11 +157,11 @@ class SqlEngine(Engine):
     def update(self, number: int, json: str, overwrite: bool) -> bool:
         """See `Engine.update`."""
         with self.writing() as connection:
-            row: Row | None = connection.execute(self.sql.track_to_change, (number,)).fetchone()
+            row = self.track_to_change(connection, number)
             if row is None:
                 return False
             data = json if overwrite else merge_data(row[5], json)
-            connection.execute(self.sql.change_data, (self.dialect.stored(data), number))
+            connection.execute(self.sql.change_data, (self.dialect.stored(data), number, row[3]))
             return True
 
     def remove(self, number: int) -> bool:
@@ -142,20 +169,18 @@ class SqlEngine(Engine):
         with self.writing() as connection:
             return connection.execute(self.sql.remove, (number,)).fetchone() is not None
 
-    def _spent(self, connection: Connection, key: str | None) -> Saved | None:
-        row = None if key is None else connection.execute(self.sql.key, (key,)).fetchone()
-        return None if row is None else Saved(row[0], "duplicate")
+    def _spent(self, connection: Connection, record: Record) -> Saved | None:
+        number = None if record.key is None else self.spent(connection, record)
+        return None if number is None else Saved(number, "duplicate")
 
-    def _spend(self, connection: Connection, key: str | None, number: int) -> bool:
+    def _spend(self, connection: Connection, record: Record, number: int) -> bool:
         """Whether the key (if there is one) is this save's, not that of another at this moment."""
-        if key is None:
-            return True
-        return connection.execute(self.sql.spend_key, (key, number)).fetchone() is not None
+        return record.key is None or self.spend(connection, record, number)
 
     def _insert(self, connection: Connection, record: Record, runId: int) -> Saved:
         (number,) = self.next_numbers(connection, 1)
-        if not self._spend(connection, record.key, number):
-            return self._spent(connection, record.key) or _gone(record.key)
+        if not self._spend(connection, record, number):
+            return self._spent(connection, record) or _gone(record.key)
         connection.execute(
             self.sql.insert,
             (
@@ -176,33 +201,35 @@ class SqlEngine(Engine):
         runs: dict[str | int, int],
         receipt: Receipt,
     ) -> None:
-        keys = [record.key for record in chunk if record.key is not None]
-        if not keys:
+        keys = self.keys_of(chunk)
+        if not any(keys):
             numbers = self.next_numbers(connection, len(chunk))
             self._write(connection, chunk, numbers, runs)
             receipt.numbers.extend(numbers)
             return
-        spent = self.spent_among(connection, keys)
+        spent = self.spent_among(connection, [key for key in keys if key is not None])
         fresh: list[Record] = []
+        claims: list[Any] = []  # the key of each of them
         places: list[int] = []  # of each record of the chunk: a number, or ~(place in fresh)
-        for record in chunk:
+        for record, key in zip(chunk, keys, strict=True):
             place = ~len(fresh)
-            known = place if record.key is None else spent.setdefault(record.key, place)
+            known = place if key is None else spent.setdefault(key, place)
             if known == place:
                 fresh.append(record)
+                claims.append(key)
             else:
                 receipt.duplicates.append(len(receipt.numbers) + len(places))
             places.append(known)
         numbers = self.next_numbers(connection, len(fresh))
-        claims = zip((record.key for record in fresh), numbers, strict=True)
-        lost = self.spend_many(connection, [(k, n) for k, n in claims if k is not None])
+        claimed = zip(claims, numbers, strict=True)
+        lost = self.spend_many(connection, [(k, n) for k, n in claimed if k is not None])
         if lost:
             start = len(receipt.numbers)
             receipt.duplicates.extend(
-                start + i for i, p in enumerate(places) if p < 0 and fresh[~p].key in lost
+                start + i for i, p in enumerate(places) if p < 0 and claims[~p] in lost
             )
-            numbers = [lost.get(r.key or "", n) for r, n in zip(fresh, numbers, strict=True)]
-            kept = [(r, n) for r, n in zip(fresh, numbers, strict=True) if r.key not in lost]
+            numbers = [lost.get(k, n) for k, n in zip(claims, numbers, strict=True)]
+            kept = [(r, n) for r, k, n in zip(fresh, claims, numbers, strict=True) if k not in lost]
             self._write(connection, [r for r, _ in kept], [n for _, n in kept], runs)
         else:
             self._write(connection, fresh, numbers, runs)
@@ -244,8 +271,8 @@ class SqlEngine(Engine):
                 found |= dict(connection.execute(f"{sql}{condition}", bound).fetchall())
         return found
 
-    def spent_among(self, connection: Connection, keys: list[str]) -> dict[str, int]:
-        """Which of the keys are spent, with the numbers of their tracks."""
+    def spent_among(self, connection: Connection, keys: list[Any]) -> dict[Any, int]:
+        """Which of the keys (see `keys_of`) are spent, with the numbers of their tracks."""
         if not keys:
             return {}
         condition, values = self.dialect.any_of("key", keys)
@@ -389,7 +416,11 @@ class SqlEngine(Engine):
     def run(self, runId: int) -> Run | None:
         """See `Engine.run`."""
         row = self.one(self.sql.run, (runId,))
-        return None if row is None else _run_from(row)
+        return None if row is None else next(iter(self.runs_from([row])))
+
+    def runs_from(self, rows: list[Any]) -> Iterable[Run]:
+        """The runs of rows of `Statements.runs`."""
+        return map(run_from, rows)
 
     def current_run(self, taskId: str) -> int:
         """See `Engine.current_run`."""
@@ -401,7 +432,7 @@ class SqlEngine(Engine):
         sql = f"{self.sql.runs}{_STATES[state]} AND id > ? ORDER BY id LIMIT ?"
         last = after
         while found := self.all(sql, (last, CHUNK)):
-            yield from map(_run_from, found)
+            yield from self.runs_from(found)
             last = found[-1][0]
 
     def count_runs(self, state: RunState) -> int:
@@ -538,7 +569,8 @@ class _Undo(BaseException):
     """Ends a transaction without leaving a trace."""
 
 
-def _run_from(row: Any) -> Run:
+def run_from(row: Any) -> Run:
+    """A run, from a row of `Statements.runs`."""
     runId, taskId, label, finished, started, stopped, first, last = row
     start = started if first is None else min(started, first)
     end = started if last is None else last

@@ -12,7 +12,7 @@ from typing import Any
 from cybertools.tracking.criteria import Criteria, Match, Scalar, prefix_end
 from cybertools.tracking.track import METADATA
 
-__all__ = ["Dialect", "Part", "Statements", "Tables", "parts_for"]
+__all__ = ["Dialect", "Part", "Statements", "Tables", "distinct_values", "parts_for"]
 
 
 class Dialect(ABC):
@@ -96,16 +96,17 @@ class Statements:
         self.last = f"{last}?{newest}"
         self.last_to_change = f"{self.last}{dialect.for_update}"
         self.last_of_current = f"{last}({self.current_run}){newest}"
-        self.change = f"UPDATE {tracks} SET timeStamp = {time}, data = ? WHERE number = ?"
-        self.change_data = f"UPDATE {tracks} SET data = ? WHERE number = ?"
+        of_user = " WHERE number = ? AND userName = ?"
+        self.change = f"UPDATE {tracks} SET timeStamp = {time}, data = ?{of_user}"
+        self.change_data = f"UPDATE {tracks} SET data = ?{of_user}"
         self.insert = (
             f"INSERT INTO {tracks} (number, taskId, runId, userName, timeStamp, data)"
             f" VALUES (?, ?, ?, ?, {time}, ?)"
         )
         self.remove = f"DELETE FROM {tracks} WHERE number = ? RETURNING number"
-        self.task_ids = _distinct(tracks, "taskId", "")
-        self.user_names = _distinct(tracks, "userName", "taskId = ?")
-        self.all_users = _distinct(tracks, "userName", "")
+        self.task_ids = distinct_values(tracks, "taskId", "")
+        self.user_names = distinct_values(tracks, "userName", "taskId = ?")
+        self.all_users = distinct_values(tracks, "userName", "")
         earliest, latest = (
             f"(SELECT {dialect.seconds(f'{end}(timeStamp)')} FROM {tracks})"
             for end in ("min", "max")
@@ -164,7 +165,7 @@ class Statements:
         )
 
 
-def _distinct(table: str, column: str, condition: str) -> str:
+def distinct_values(table: str, column: str, condition: str) -> str:
     """The values of a column, ascending: a jump within an index for each, no scan.
 
     The values of ``condition`` are bound twice.

@@ -67,6 +67,6 @@ class StorageContract(
 ):
     """All promises of the contract, a test or more for each.
 
-    A subclass overrides the fixture `open`, and `reopens` or `transactional` where they do not
-    hold for its engine.
+    A subclass overrides the fixture `open`, and `reopens`, `transactional` or `keys_of_users`
+    where they are otherwise for its engine.
     """

@@ -47,6 +47,11 @@ class BaseContract:
         return True
 
     @pytest.fixture
+    def keys_of_users(self) -> bool:
+        """Whether a key is unique for each user only, because the users are in many places."""
+        return False
+
+    @pytest.fixture
     def tracks(self, open: Opener) -> Iterator[Storage]:
         """An empty storage. Whatever the test does to it, it passes its own check at the end."""
         with open() as tracks:

@@ -220,20 +220,27 @@ class BulkContract(BaseContract):
 
     def test_a_key_twice_in_one_call(self, tracks: Storage) -> None:
         receipt = tracks.saveBatch(
-            [item(0, key="k"), item(1), item(2, key="k"), item(3, key="l"), item(4, key="k")]
+            [item(n, userName="u", key=key) for n, key in enumerate(["k", None, "k", "l", "k"])]
         )
         assert receipt == Receipt([1, 2, 1, 3, 1], [2, 4])
         assert [track.data["n"] for track in tracks.query()] == [0, 1, 3]
 
     def test_a_key_again_in_a_later_call(self, tracks: Storage) -> None:
-        tracks.saveUserTrack("a0", 0, "u0", {"n": 0}, key="k0")
-        assert tracks.saveUserTracks([item(1, key="k1"), item(2, key="k0")]) == [
-            "0000002",
-            "0000001",
-        ]
-        assert tracks.saveBatch([item(3, key="k3"), item(4, key="k1")]) == Receipt([3, 2], [1])
-        assert tracks.saveUserTrack("a0", 0, "u0", {}, key="k3") == "0000003"
+        def keyed(number: int, key: str) -> dict[str, Any]:
+            return item(number, userName="u", key=key)
+
+        tracks.saveUserTrack("a0", 0, "u", {"n": 0}, key="k0")
+        assert tracks.saveUserTracks([keyed(1, "k1"), keyed(2, "k0")]) == ["0000002", "0000001"]
+        assert tracks.saveBatch([keyed(3, "k3"), keyed(4, "k1")]) == Receipt([3, 2], [1])
+        assert tracks.saveUserTrack("a0", 0, "u", {}, key="k3") == "0000003"
         assert [track.data["n"] for track in tracks.query()] == [0, 1, 3]
+
+    def test_keys_of_several_users_in_one_call(self, tracks: Storage, keys_of_users: bool) -> None:
+        users = ["u1", "u2", "u1", "u2"]
+        items = [item(n, userName=user, key="k") for n, user in enumerate(users)]
+        expected = Receipt([1, 2, 1, 2], [2, 3]) if keys_of_users else Receipt([1] * 4, [1, 2, 3])
+        assert tracks.saveBatch(items) == expected
+        assert tracks.saveBatch(items) == Receipt(expected.numbers, [0, 1, 2, 3])
 
     def test_a_key_twice_across_batches_and_chunks(self, tracks: Storage) -> None:
         items = [item(n, key=f"k{n % 1_100}") for n in range(2_500)]
@@ -247,7 +254,7 @@ class BulkContract(BaseContract):
     def test_a_key_in_bulk_after_its_track_was_removed(self, tracks: Storage) -> None:
         (id,) = tracks.saveUserTracks([item(0, key="k")])
         tracks.removeTrack(id)
-        assert tracks.saveUserTracks([item(1, key="k")]) == [id]
+        assert tracks.saveUserTracks([item(1, userName="u0", key="k")]) == [id]
         assert len(tracks) == 0
 
     def test_keys_of_a_call_that_failed_are_not_spent(self, tracks: Storage) -> None:

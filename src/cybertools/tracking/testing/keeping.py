@@ -151,8 +151,8 @@ class KeepingContract(BaseContract):
             before = everything(tracks)
         with open() as tracks:
             assert everything(tracks) == before
-            assert tracks.saveUserTrack("a0", 0, "u0", {}, key="k7") == "0000008"
-            assert tracks.saveUserTrack("a0", 0, "u0", {}, key="k19") == "0000020"
+            assert tracks.saveUserTrack("a0", 0, "u1", {}, key="k7") == "0000008"
+            assert tracks.saveUserTrack("a0", 0, "u1", {}, key="k19") == "0000020"
             assert tracks.saveUserTrack("a0", 0, "u0", {}) > "0000020"
             assert tracks.check() == []
 
@@ -165,7 +165,7 @@ class KeepingContract(BaseContract):
         tracks.reindexTracks()
         tracks.setupIndexes()
         assert everything(tracks) == before
-        assert tracks.saveUserTrack("a0", 0, "u0", {}, key="k7") == "0000008"
+        assert tracks.saveUserTrack("a0", 0, "u1", {}, key="k7") == "0000008"
         assert tracks.saveUserTrack("a0", 0, "u0", {}) > "0000020"
 
     # Transactions

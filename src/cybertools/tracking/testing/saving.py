@@ -210,10 +210,17 @@ class SavingContract(BaseContract):
     def test_the_same_key_stores_nothing_and_returns_the_first_id(self, tracks: Storage) -> None:
         id = tracks.saveUserTrack("a001", 0, "u1", {"n": 1}, timeStamp=at(1), key="k")
         kept = plain(tracks[id])
-        for again in (("a001", 0, "u1"), ("a002", 0, "u2"), ("a001", 99, "u1")):
+        for again in (("a001", 0, "u1"), ("a002", 0, "u1"), ("a001", 99, "u1")):
             assert tracks.saveUserTrack(*again, {"n": 2}, timeStamp=at(2), key="k") == id
         assert [plain(track) for track in tracks.query()] == [kept]
         assert list(tracks.runs) == [1]
+
+    def test_a_key_of_another_user(self, tracks: Storage, keys_of_users: bool) -> None:
+        tracks.saveUserTrack("a001", 0, "u1", {}, key="k")
+        expected = Saved(2, "stored") if keys_of_users else Saved(1, "duplicate")
+        assert tracks.save("a001", 0, "u2", {}, key="k") == expected
+        assert tracks.save("a001", 0, "u2", {}, key="k") == Saved(expected.number, "duplicate")
+        assert tracks.save("a001", 0, "u1", {}, key="k") == Saved(1, "duplicate")
 
     def test_keys_are_texts_of_their_own(self, tracks: Storage) -> None:
         keys = ["k", "K", "k ", " k", "ü", "u\u0308", "k\n"]
@@ -258,4 +265,4 @@ class SavingContract(BaseContract):
         assert save(update=True, overwrite=True) == Saved(2, "updated")
         assert save("u2", replace=True) == Saved(3, "stored")
         assert save("u3", update=True, key="l") == Saved(4, "stored")
-        assert save(update=True, key="l") == Saved(4, "duplicate")
+        assert save("u3", update=True, key="l") == Saved(4, "duplicate")

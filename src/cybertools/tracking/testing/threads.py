@@ -56,10 +56,12 @@ class ThreadsContract(BaseContract):
         assert sorted(tracks.currentRuns) == ["a0", "a1", "a2"]
         assert len(tracks.runs) == 3
 
-    def test_threads_save_under_one_key(self, tracks: Storage) -> None:
-        given = at_once(
-            lambda n: [tracks.saveUserTrack("a001", 0, f"u{n}", {}, key=f"k{i}") for i in range(5)]
-        )
+    def test_threads_save_under_one_key(self, tracks: Storage, keys_of_users: bool) -> None:
+        def save(n: int) -> list[str]:
+            user = "u" if keys_of_users else f"u{n}"
+            return [tracks.saveUserTrack("a001", 0, user, {}, key=f"k{i}") for i in range(5)]
+
+        given = at_once(save)
         assert len({tuple(each) for each in given}) == 1
         assert sorted(given[0]) == list(tracks)
 

@@ -11,6 +11,7 @@ from psycopg import errors as pg
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from cybertools.tracking.errors import (
+    SchemaError,
     StorageClosed,
     StorageError,
     StorageReadOnly,
@@ -24,6 +25,7 @@ __all__ = [
     "Undone",
     "broke",
     "first_line",
+    "of_worker",
     "statement",
     "translated",
 ]
@@ -50,6 +52,10 @@ class Connection:
     def execute(self, sql: str, values: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
         """Execute one statement."""
         return self.raw.execute(statement(sql), values)
+
+    def execute_as_it_is(self, sql: str) -> psycopg.Cursor[Any]:
+        """Execute a statement that holds its values."""
+        return self.raw.execute(sql.encode())
 
 
 @lru_cache(1_000)
@@ -85,26 +91,54 @@ def first_line(error: Exception) -> str:
     return " ".join(line.split()).rstrip(".")
 
 
+def of_worker(error: BaseException | None) -> bool:
+    """Whether it is a worker of a sharded PostgreSQL that cannot be reached."""
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    diag = error.diag
+    elsewhere = "remote node" in (diag.message_primary or "") or (
+        "while executing command on" in (diag.context or "")
+    )
+    return elsewhere and (error.sqlstate or "").startswith(("08", "57P"))
+
+
+_MEANINGS: tuple[tuple[Any, type[StorageError], str], ...] = (
+    (
+        pg.FeatureNotSupported | pg.NotNullViolation | pg.NullValueNotAllowed,
+        SchemaError,
+        "PostgreSQL refuses this: {}. If it was distributed meanwhile, open the storage again.",
+    ),
+    (PoolClosed, StorageClosed, "The storage is closed."),
+    (PoolTimeout, StorageUnavailable, "{}."),
+    (Undone, StorageUnavailable, "The connection broke, and nothing was stored: {}."),
+    (InDoubt, StorageUnavailable, f"The connection broke: {{}}. {UNKNOWN}"),
+    (
+        pg.ReadOnlySqlTransaction,
+        StorageReadOnly,
+        "The database can be read but not written: {}.",
+    ),
+    (pg.InsufficientPrivilege, StorageReadOnly, "This role lacks a right: {}."),
+    (pg.DiskFull, StorageError, "The server's disk is full: {}."),
+    (
+        pg.SerializationFailure | pg.DeadlockDetected | pg.LockNotAvailable,
+        StorageUnavailable,
+        "Others were writing the same; try again: {}.",
+    ),
+    (pg.QueryCanceled | pg.TooManyConnections, StorageUnavailable, "PostgreSQL: {}."),
+)
+"""What errors of the driver are here, and what is said of them before or after its own words."""
+
+
 def _translation(error: Exception) -> StorageError:
     first = first_line(error)
-    if isinstance(error, PoolClosed):
-        return StorageClosed("The storage is closed.")
-    if isinstance(error, PoolTimeout):
-        return StorageUnavailable(str(error))
-    if isinstance(error, Undone):
-        return StorageUnavailable(f"The connection broke, and nothing was stored: {first}.")
-    if isinstance(error, InDoubt):
-        return StorageUnavailable(f"The connection broke: {first}. {UNKNOWN}")
-    if isinstance(error, pg.ReadOnlySqlTransaction):
-        return StorageReadOnly(f"The database can be read but not written: {first}.")
-    if isinstance(error, pg.InsufficientPrivilege):
-        return StorageReadOnly(f"This role lacks a right: {first}.")
-    if isinstance(error, pg.DiskFull):
-        return StorageError(f"The server's disk is full: {first}.")
-    if isinstance(error, pg.SerializationFailure | pg.DeadlockDetected | pg.LockNotAvailable):
-        return StorageUnavailable(f"Others were writing the same; try again: {first}.")
-    if isinstance(error, pg.QueryCanceled | pg.TooManyConnections):
-        return StorageUnavailable(f"PostgreSQL: {first}.")
+    if of_worker(error):
+        return StorageUnavailable(
+            "A worker of the sharded PostgreSQL cannot be reached, so neither can its users'"
+            f" tracks; those of others can. Try again later: {first}."
+        )
+    for kinds, meaning, words in _MEANINGS:
+        if isinstance(error, kinds):
+            return meaning(words.format(first))
     if broke(error):
         if _REFUSED.search(first):
             return StorageError(f"PostgreSQL refuses the connection: {first}.")

@@ -22,6 +22,7 @@ from cybertools.tracking.sql.postgres.connecting import (
     InDoubt,
     Undone,
     broke,
+    of_worker,
     statement,
     translated,
 )
@@ -63,7 +64,7 @@ class PostgresEngine(SqlEngine):
         self._insert_with_current = f"{insert}taskId = ? AND isCurrent RETURNING number"
         self._sequence = f"{tables.tracks}_number"
         self._highest = (
-            f"SELECT greatest({_LAST}, (SELECT max(number) FROM {tables.tracks}))"
+            f"SELECT greatest({LAST_NUMBER}, (SELECT max(number) FROM {tables.tracks}))"
             f" FROM {self._sequence}"
         )
         self._numbers = f"SELECT nextval('{tables.tracks}_number') FROM generate_series(1, ?)"
@@ -165,6 +166,11 @@ class PostgresEngine(SqlEngine):
         keyed = all(record.key is not None for record in first)
         return self._persistently(lambda: save_all(first), keyed)
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is within a transaction."""
+        return getattr(self._own, "connection", None) is not None
+
     def update(self, number: int, json: str, overwrite: bool) -> bool:
         """See `Engine.update`."""
         update = super().update
@@ -201,28 +207,33 @@ class PostgresEngine(SqlEngine):
             try:
                 return call()
             except StorageUnavailable as error:
-                if getattr(self._own, "connection", None) is not None:
+                if self.in_transaction:
                     raise
                 undone = isinstance(error.__cause__, _UNDONE)
                 in_doubt = not undone and broke(error.__cause__)
                 if in_doubt and not (keyed or UNKNOWN in str(error)):
                     error.args = (f"{error} {UNKNOWN}",)
                 again = repeatable and (undone or (in_doubt and keyed))
+                # Those who wait for one worker would take the threads of those who need not.
+                again = again and not of_worker(error.__cause__)
                 if not again or time.monotonic() > deadline:
                     raise
                 time.sleep(PAUSE_SECONDS)
 
     def _save(self, record: Record) -> Saved:
         if record.key is None:
-            task, run, user, moment, json, _ = record
-            sql = self._insert_with_run if run else self._insert_with_current
             with self.reading() as connection:
-                row = connection.execute(
-                    sql, (task, user, moment, stored(json), run or task)
-                ).fetchone()
-            if row is not None:
-                return Saved(row[0], "stored")
+                number = self.insert_into_run(connection, record)
+            if number is not None:
+                return Saved(number, "stored")
         return super().save(record)
+
+    def insert_into_run(self, connection: Connection, record: Record) -> int | None:
+        """Insert a track without a key and return its number; None where its run is not there."""
+        task, run, user, moment, json, _ = record
+        sql = self._insert_with_run if run else self._insert_with_current
+        row = connection.execute(sql, (task, user, moment, stored(json), run or task)).fetchone()
+        return None if row is None else int(row[0])
 
     def _read(self, read: Callable[[], _T]) -> _T:
         """Read again where the connection broke."""
@@ -302,7 +313,7 @@ class PostgresEngine(SqlEngine):
 
     def highest(self) -> int:
         """See `Engine.highest`."""
-        (highest,) = self.one(self._highest)
+        highest = self.last_number()
         # Whoever has taken a number has a lock on its sequence until the end of the transaction.
         at_work = {*self.all(_HOLDERS, (self._sequence,))}
         wait = self._pool.wait_seconds
@@ -315,7 +326,11 @@ class PostgresEngine(SqlEngine):
                 )
             time.sleep(0.02)
             at_work &= {*self.all(_HOLDERS, (self._sequence,))}
-        return int(highest)
+        return highest
+
+    def last_number(self) -> int:
+        """The highest number that a track has, or that was taken for one."""
+        return int(self.one(self._highest)[0])
 
     def retire(self, number: int) -> None:
         """See `Engine.retire`."""
@@ -354,7 +369,7 @@ class PostgresEngine(SqlEngine):
         self._pool.close()
 
 
-_LAST = "CASE WHEN is_called THEN last_value ELSE 0 END"
+LAST_NUMBER = "CASE WHEN is_called THEN last_value ELSE 0 END"
 """The last number that a sequence has given."""
 
 _HOLDERS = (
@@ -369,5 +384,5 @@ _HOLDERS = (
 def _advance(connection: Any, sequence: str, number: int) -> None:
     """Make a sequence go on after a number, if it has not passed it yet."""
     connection.execute(
-        f"SELECT setval('{sequence}', ?) FROM {sequence} WHERE {_LAST} < ?", (number, number)
+        f"SELECT setval('{sequence}', ?) FROM {sequence} WHERE {LAST_NUMBER} < ?", (number, number)
     )

@@ -7,9 +7,11 @@ import psycopg
 from cybertools.tracking.interfaces import Storage, attributes_of
 from cybertools.tracking.sql.postgres.address import Address, address_from
 from cybertools.tracking.sql.postgres.connecting import Connection, translated
+from cybertools.tracking.sql.postgres.distributed import DistributedEngine
 from cybertools.tracking.sql.postgres.engine import PostgresEngine
 from cybertools.tracking.sql.postgres.pooling import PAUSE_SECONDS, Pool
-from cybertools.tracking.sql.postgres.schema import names, prepared
+from cybertools.tracking.sql.postgres.schema import prepared, stored_in
+from cybertools.tracking.sql.postgres.steps import has_citus
 from cybertools.tracking.track import Track
 
 __all__ = ["names_in", "open_database"]
@@ -20,14 +22,21 @@ def open_database(url: str, name: str, factory: type[Track], durability: str) ->
     attributes = attributes_of(factory)
     address = address_from(url)
     with translated(), _connected(address) as raw:
-        tables = prepared(Connection(raw), name, attributes)
-    return Storage(PostgresEngine(Pool(address, durability), tables, attributes), name, factory)
+        stored = prepared(Connection(raw), name, attributes)
+        shards = stored.layout == "distributed" and has_citus(Connection(raw))
+    pool = Pool(address, durability)
+    engine = (
+        DistributedEngine(pool, stored.tables, attributes, shards)
+        if stored.layout == "distributed"
+        else PostgresEngine(pool, stored.tables, attributes)
+    )
+    return Storage(engine, name, factory)
 
 
 def names_in(url: str) -> list[str]:
     """The sorted names of the storages in that database."""
     with translated(), _connected(address_from(url)) as raw:
-        return names(Connection(raw))
+        return [stored.name for stored in stored_in(Connection(raw))]
 
 
 def _connected(address: Address) -> psycopg.Connection[tuple[object, ...]]:
