@@ -106,7 +106,10 @@ _MEANINGS: tuple[tuple[Any, type[StorageError], str], ...] = (
     (
         pg.FeatureNotSupported | pg.NotNullViolation | pg.NullValueNotAllowed,
         SchemaError,
-        "PostgreSQL refuses this: {}. If it was distributed meanwhile, open the storage again.",
+        (
+            "PostgreSQL refuses this: {}. If the storage was distributed since it was opened,"
+            " open it again."
+        ),
     ),
     (PoolClosed, StorageClosed, "The storage is closed."),
     (PoolTimeout, StorageUnavailable, "{}."),
