@@ -103,6 +103,21 @@ def report(results_file: ResultsFile = LATEST, docs: Docs = ROOT / "docs") -> No
     print(targets_table(results))
 
 
+@app.command()
+def service(
+    url: Annotated[str, typer.Option(help="An empty database; by default a SQLite file.")] = "",
+    turns: Annotated[int, typer.Option(help="Turns of each kind of request.")] = 7,
+    seconds: Annotated[float, typer.Option(help="Of each turn.")] = 1.0,
+    scratch: Scratch = None,
+) -> None:
+    """Measure the service against an empty handler, and print the figures."""
+    from bench.service import measure_service, service_table
+
+    with tempfile.TemporaryDirectory(dir=scratch) as place, _progress() as tell:
+        figures, bulk = measure_service(url or f"sqlite:{place}/tracks.db", turns, seconds, tell)
+    print("\n".join(service_table(figures, bulk)))
+
+
 def _measure(
     sizes: list[int],
     files: Sequence[Path],
