@@ -54,6 +54,9 @@ class TokenGate:
     async def may_read(self, principal: Principal, storage: str) -> bool:
         return principal.name == "tester" and storage != "secrets"
 
+    async def has_key_for(self, origin: str) -> bool:
+        return origin == "https://known.example"
+
 
 class Running:
     """A service, and a client of it."""
