@@ -154,3 +154,15 @@ def test_a_database_of_a_newer_version(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(SchemaError, match=r"has schema version 99.*pip install -U"):
         open_storage(f"sqlite:{file}")
+
+
+@pytest.mark.parametrize("engine", [each for each in ENGINES if each.reopens], ids=str)
+def test_a_database_tells_its_storages(engine: EngineUnderTest, tmp_path: Path) -> None:
+    with fresh_url(engine, tmp_path) as url:
+        assert storage_names(url) == []
+        for name in ("tracks", "Das Archiv", "access"):
+            open_storage(url, name).close()
+        assert storage_names(url) == ["Das Archiv", "access", "tracks"]
+    assert storage_names("memory:") == storage_names("sqlite:") == []
+    with pytest.raises(InvalidValue, match="There is no engine for 'nix:x'"):
+        storage_names("nix:x")
