@@ -9,6 +9,8 @@ import griffe
 from griffe2md import ConfigDict, render_object_docs
 
 from cybertools.tracking.cli import cli
+from cybertools.tracking.service.openapi import document
+from cybertools.tracking.service.reference import markdown
 
 PAGES = Path(__file__).parent / "reference"
 
@@ -76,11 +78,23 @@ def commands_page() -> str:
     return "".join(parts)
 
 
+HTTP_HEAD = """<!-- Made from the OpenAPI document by `make docs`. -->
+
+"""
+
+
+def http_page() -> str:
+    """What the service answers to."""
+    return HTTP_HEAD + markdown(document()) + "\n"
+
+
 def main() -> int:
     """Write the pages; with ``--check``, say instead whether they are up to date."""
     PAGES.mkdir(exist_ok=True)
     stale = []
-    for name, text in (("python.md", python_page()), ("commands.md", commands_page())):
+    pages = {"python.md": python_page, "commands.md": commands_page, "http.md": http_page}
+    for name, made in pages.items():
+        text = made()
         page = PAGES / name
         if "--check" not in sys.argv:
             page.write_text(text, encoding="utf-8")

@@ -63,7 +63,7 @@ def test_the_key_may_be_in_the_header(tracks: Running) -> None:
     assert tracks.save(key="k").json()["outcome"] == "duplicate"
     other = json.dumps({**ITEM, "key": "other"}).encode()
     assert post(tracks, other, idempotency_key="k").status_code == 409
-    assert post(tracks, b"[]", idempotency_key="k").status_code == 422
+    assert post(tracks, b"[]", idempotency_key="k").status_code == 409
 
 
 def test_replace_update_and_overwrite(tracks: Running) -> None:

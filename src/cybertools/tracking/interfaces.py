@@ -31,7 +31,7 @@ from collections.abc import (
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 from cybertools.tracking.criteria import CONTROLS, Criteria, Match, parse_criteria
 from cybertools.tracking.errors import (
@@ -518,6 +518,9 @@ class Storage(Mapping[str, Track]):
 
 class Engine(ABC):
     """What an engine provides. Its arguments are checked; a run id 0 is the task's current run."""
+
+    writers: ClassVar[int] = 1
+    """So many threads that save at once get more done than one."""
 
     # Saving
 

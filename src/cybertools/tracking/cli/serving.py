@@ -24,7 +24,9 @@ tracks serve --port 0 --log-format json              a free port, which it print
 )
 @click.argument("url", required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True)
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0: a free one."
+)
 @click.option(
     "--storage-name",
     "names",
@@ -55,11 +57,18 @@ tracks serve --port 0 --log-format json              a free port, which it print
     default="",
     help="How messages of Segment's libraries become tracks: page=properties.url,run=context.sid.",
 )
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Lines for people, or JSON lines for programs, on standard error.",
+)
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning"]),
     default="info",
+    show_default=True,
     help="debug has a line for each request.",
 )
 def serve(

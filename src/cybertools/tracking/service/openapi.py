@@ -31,8 +31,10 @@ for one storage only.
 
 Bodies may be compressed (`Content-Encoding: gzip` or `zstd`). Whatever is wrong is answered with a
 problem (`application/problem+json`, RFC 9457): its `type` tells programs which error it is, its
-`detail` tells people what was wrong and what would be right. `429` and `503` with `Retry-After`
-mean: nothing was stored, try again then. A parameter that does not exist is refused.
+`detail` tells people what was wrong and what would be right. `429`, and `503` of the type
+`overloaded`, mean that nothing was stored; `Retry-After` says when to try again. After any other
+`5xx`, or none at all, it may have been stored: with a `key` it can be sent again. A parameter that
+does not exist is refused.
 """
 
 

@@ -36,7 +36,7 @@ class Settings:
     """Of each storage: tracks that wait to be stored. Beyond them requests are told to come
     again."""
     group_tracks: int = 2_000
-    """Tracks that share one transaction, at most; and of a longer list each so many."""
+    """Tracks with which a transaction is large enough; and of a longer list each so many."""
 
     page_tracks: int = 100
     """Of a page for which no limit was asked for."""

@@ -2,16 +2,18 @@
 
 Requests hand over what they have to save and wait. One thread takes all that has come, stores it in
 one transaction, and answers each after the commit; meanwhile the next ones gather. So a save costs
-a share of a flush to disk, the more the more there is to do, and nothing waits for a timer.
+a share of a flush to disk, the less the more there is to do, and nothing waits for a timer. Where
+an engine gets more done with several writers there are several such threads.
 """
 
 import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from cybertools.tracking.codec import Item
@@ -57,10 +59,10 @@ class Writer:
         group: int,
         committed: Callable[[list[Answer]], None],
     ) -> None:
-        """Start the thread.
+        """Start the threads.
 
         :param waiting: so many tracks may wait.
-        :param group: so many tracks are stored in one transaction, if not one unit has more.
+        :param group: with so many tracks a transaction is large enough: no more are added.
         :param committed: is called in the event loop after each commit, with its answers.
         """
         self._storage = storage
@@ -71,8 +73,12 @@ class Writer:
         self._arrived: list[Unit] = []
         self._queue: SimpleQueue[list[Unit] | None] = SimpleQueue()
         self.waiting = 0
-        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"writer {number}", daemon=True)
+            for number in range(storage.engine.writers)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def is_full(self) -> bool:
@@ -98,35 +104,45 @@ class Writer:
         return future
 
     async def close(self) -> None:
-        """Store what waits, and end the thread."""
+        """Store what waits, and end the threads."""
         self._hand_over()
         self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
 
     def _hand_over(self) -> None:
-        if self._arrived:
-            self._queue.put(self._arrived)
-            self._arrived = []
+        units: list[Unit] = []
+        count = 0
+        for unit in self._arrived:
+            units.append(unit)
+            count += len(unit.items)
+            if count >= self._group:
+                self._queue.put(units)
+                units, count = [], 0
+        if units:
+            self._queue.put(units)
+        self._arrived = []
 
-    # In the thread
+    # In the threads
 
     def _work(self) -> None:
-        left: list[Unit] = []
-        while True:
-            if not left:
-                arrived = self._queue.get()
-                if arrived is None:
-                    return
-                left = arrived
-            while not self._queue.empty():
-                arrived = self._queue.get()
-                if arrived is None:
-                    self._queue.put(None)
-                    break
-                left += arrived
-            units, left = _first(left, self._group)
+        while (units := self._queue.get()) is not None:
+            self._add_waiting(units)
             answers = store(self._storage, units)
             self._loop.call_soon_threadsafe(self._answer, units, answers)
+        self._queue.put(None)  # for the next thread
+
+    def _add_waiting(self, units: list[Unit]) -> None:
+        """Add what has come meanwhile, until the group is large enough."""
+        count = sum(len(unit.items) for unit in units)
+        with suppress(Empty):
+            while count < self._group:
+                more = self._queue.get_nowait()
+                if more is None:
+                    self._queue.put(None)
+                    return
+                units += more
+                count += sum(len(unit.items) for unit in more)
 
     def _answer(self, units: list[Unit], answers: list[Answer]) -> None:
         self._committed(answers)
@@ -134,16 +150,6 @@ class Writer:
             self.waiting -= len(unit.items)
             if not unit.future.done():  # its request may have been cancelled
                 unit.future.set_result(answer)
-
-
-def _first(units: list[Unit], most: int) -> tuple[list[Unit], list[Unit]]:
-    """The first units with at most so many tracks together (at least one unit), and the others."""
-    count = 0
-    for place, unit in enumerate(units):
-        count += len(unit.items)
-        if count > most and place:
-            return units[:place], units[place:]
-    return units, []
 
 
 # What a commit does
@@ -249,7 +255,8 @@ def _save_all(storage: Storage, items: Sequence[Item]) -> list[Saved]:
 def _save_new(storage: Storage, records: list[Record]) -> list[Saved]:
     if len(records) == 1:
         return [storage.engine.save(records[0])]
-    numbers, positions = storage.saveBatch(records)
+    # They are checked already; and a list an engine may save again where that is safe.
+    numbers, positions = storage.engine.save_all(records)
     duplicates = set(positions)
     return [
         Saved(number, "duplicate" if place in duplicates else "stored")

@@ -46,6 +46,7 @@ class PostgresEngine(SqlEngine):
     """A storage in a PostgreSQL database."""
 
     chunk = 10_000
+    writers = 4
 
     def __init__(
         self,
