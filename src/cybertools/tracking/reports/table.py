@@ -8,7 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from cybertools.tracking.errors import InvalidValue, Unsupported
+from cybertools.tracking.errors import InvalidValue
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -140,12 +140,8 @@ class Table:
 
         :raises Unsupported: pyarrow is not installed.
         """
-        try:
-            from cybertools.tracking.transfer.arrow import arrow_table
-        except ModuleNotFoundError as error:
-            raise Unsupported(
-                "This needs pyarrow: pip install 'cybertools-tracking[arrow]'."
-            ) from error
+        from cybertools.tracking.transfer.arrow import arrow_table
+
         return arrow_table(self)
 
     def shown(self, column: Column, cell: Cell, zone: tzinfo | None = None) -> str:

@@ -27,6 +27,8 @@ from cybertools.tracking.sql.statements import Bound, Dialect, Tables, parts_for
 
 __all__ = ["answer_from", "answer_to_nothing", "bound_for"]
 
+NAMES = ("taskId", "runId", "userName")
+
 MEASURES: dict[Measure, str] = {
     "tracks": "count(*)",
     "tasks": "count(DISTINCT taskId)",
@@ -57,6 +59,8 @@ def answer_from(question: Question, rows: Sequence[Any], dialect: Dialect) -> An
     if isinstance(question, Spread | RunSpread):
         place = len(question.by) if isinstance(question, Spread) else 1
         return [tuple(row) for row in rows if row[place]]
+    if isinstance(question, Groups) and _only_periods(question) is not None:
+        return [tuple(row) for row in rows if row[1]]
     fields = isinstance(question, Groups) and any(isinstance(k, Field) for k in question.keys)
     if not isinstance(question, Groups) or not fields:
         return [*map(tuple, rows)]
@@ -92,11 +96,23 @@ def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
         column = _key(key, dialect)
         columns.append(f"{column.sql} AS k{len(columns)}")
         values += column.values
-    if len(keys) == 1 and isinstance(keys[0], Periods) and measures == ("tracks",):
-        counted = None if criteria.matches else dialect.counted(tables.tracks, keys[0].edges)
-        if counted is not None:
-            return counted
+    if (periods := _only_periods(question)) is not None:
+        found = dialect.by_period(
+            tables.tracks,
+            periods.edges,
+            [MEASURES[m] for m in measures],
+            question.criteria.time_from,
+            question.criteria.time_to,
+        )
+        if found is not None:
+            return found
     where = _where(criteria, dialect)
+    if question.top is not None and len(measures) > 1 and len(keys) == 1 and keys[0] in NAMES:
+        # The highest first, and all else about these only.
+        first = _groups(replace(question, measures=measures[:1]), tables, dialect)
+        also = f"{columns[0].partition(' ')[0]} IN (SELECT k0 FROM ({first.sql}) AS highest)"
+        joined = f"{where.sql} AND {also}" if where.sql else f" WHERE {also}"
+        where = Bound(joined, [*where.values, *first.values])
     columns += (f"{MEASURES[m]} AS m{place}" for place, m in enumerate(measures))
     places = ", ".join(str(place + 1) for place in range(len(keys)))
     sql = f"SELECT {', '.join(columns)} FROM {tables.tracks}{where.sql}"
@@ -110,6 +126,15 @@ def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
         sql = f"SELECT * FROM ({sql}) AS found ORDER BY {', '.join(order)} LIMIT ?"
         values.append(question.top)
     return Bound(sql, values)
+
+
+def _only_periods(question: Groups) -> Periods | None:
+    """The periods, where numbers of all tracks in each are asked for."""
+    if len(question.keys) != 1 or question.top is not None or question.criteria.matches:
+        return None
+    (key,) = question.keys
+    are_numbers = not {*question.measures} & {"first", "last"}
+    return key if are_numbers and isinstance(key, Periods) else None
 
 
 def _key(key: Key, dialect: Dialect) -> Bound:
@@ -183,13 +208,14 @@ def _run_spread(question: RunSpread, tables: Tables, dialect: Dialect) -> Bound:
         f" WHEN ended < {dialect.time_value} THEN 'abandoned' ELSE 'open' END AS state,"
         f" {dialect.micros('ended - began')} AS v FROM ({spans}) AS spans"
     )
+    equal = f"SELECT state, v, count(*) AS k FROM ({states}) AS states GROUP BY state, v"
     both = (
-        f"WITH states AS ({states})"
-        " SELECT state, v FROM states UNION ALL SELECT NULL, v FROM states"
+        f"WITH equal AS ({equal})"
+        " SELECT state, v, k FROM equal UNION ALL SELECT NULL, v, k FROM equal"
     )
-    return _distribution(
+    return _spread_of(
         Bound(both, [question.abandoned, *values]),
-        ("state",),
+        "state",
         question.percentiles,
         question.edges,
     )
@@ -198,22 +224,31 @@ def _run_spread(question: RunSpread, tables: Tables, dialect: Dialect) -> Bound:
 def _distribution(
     units: Bound, by: Sequence[str], percentiles: Sequence[int], edges: Sequence[int]
 ) -> Bound:
-    """How the values ``v`` of units are spread."""
+    """How the values ``v`` of units are spread.
+
+    Equal values are put together first: so many numbers are summed up, and not so many rows ranked.
+    """
     names = ", ".join(by)
-    columns = [*by, "count(*)", _total("v"), "min(v)", "max(v)"]
-    sql = f"({units.sql}) AS units"
+    equal = f"SELECT {', '.join([*by, 'v'])}, count(*) AS k FROM ({units.sql}) AS units"
+    equal += f" GROUP BY {', '.join([*by, 'v'])}"
+    return _spread_of(Bound(equal, units.values), names, percentiles, edges)
+
+
+def _spread_of(equal: Bound, names: str, percentiles: Sequence[int], edges: Sequence[int]) -> Bound:
+    """The same, of numbers ``k`` of equal values."""
+    by = [names] if names else []
+    columns = [*by, _total("k"), _total("v * k"), "min(v)", "max(v)"]
+    sql = f"({equal.sql}) AS equal"
     if percentiles:
-        partition = f"PARTITION BY {names}" if by else ""
-        ranked = f"SELECT {', '.join([*by, 'v'])}, row_number() OVER ({partition} ORDER BY v) AS r"
-        sql = f"({ranked}, count(*) OVER ({partition}) AS n FROM {sql}) AS ranked"
-        columns += (
-            f"max(CASE WHEN r = (n * {percent} + 99) / 100 THEN v END)" for percent in percentiles
-        )
+        window = f"PARTITION BY {names} ORDER BY v" if by else "ORDER BY v"
+        ranked = f"SELECT {', '.join([*by, 'v', 'k'])}, sum(k) OVER ({window}) AS r"
+        sql = f"({ranked}, sum(k) OVER ({window.partition('ORDER')[0]}) AS n FROM {sql}) AS ranked"
+        columns += (f"min(CASE WHEN r * 100 >= n * {each} THEN v END)" for each in percentiles)
     for edge, end in zip(edges, (*edges[1:], None), strict=False):
         below = "" if end is None else f" AND v < {end:d}"
-        columns.append(_total(f"CASE WHEN v >= {edge:d}{below} THEN 1 ELSE 0 END"))
+        columns.append(_total(f"CASE WHEN v >= {edge:d}{below} THEN k ELSE 0 END"))
     group = f" GROUP BY {names}" if by else ""
-    return Bound(f"SELECT {', '.join(columns)} FROM {sql}{group}", units.values)
+    return Bound(f"SELECT {', '.join(columns)} FROM {sql}{group}", equal.values)
 
 
 def _total(expression: str) -> str:
