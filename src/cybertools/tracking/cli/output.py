@@ -23,7 +23,9 @@ __all__ = [
     "print_card",
     "print_line",
     "print_rows",
+    "print_table",
     "print_tracks",
+    "printable",
     "utc",
 ]
 
@@ -81,7 +83,7 @@ def print_rows(
     elif output == "csv":
         _print_csv(iterator, columns)
     else:
-        _print_table(([_cell(name, row[name]) for name in columns] for row in iterator), columns)
+        print_table(([_cell(name, row[name]) for name in columns] for row in iterator), columns)
 
 
 def print_tracks(storage: Storage, criteria: Mapping[str, Any], output: Output | None) -> int:
@@ -98,7 +100,7 @@ def print_tracks(storage: Storage, criteria: Mapping[str, Any], output: Output |
                 count += 1
                 yield _track_cells(track)
 
-        _print_table(rows(), COLUMNS)
+        print_table(rows(), COLUMNS)
         return count
     if output == "csv":
         _write(csv_row(*COLUMNS).encode())
@@ -169,11 +171,11 @@ def _print_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Non
 def _track_cells(track: Track) -> list[str]:
     return [
         track.id,
-        _printable(track.taskId),
+        printable(track.taskId),
         str(track.runId),
-        _printable(track.userName),
+        printable(track.userName),
         utc(track.timeStamp),
-        _printable(track.json),
+        printable(track.json),
     ]
 
 
@@ -186,10 +188,10 @@ def _cell(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int) and not name.endswith("Id"):
         return f"{value:,}"
-    return _printable(value if isinstance(value, str) else str(value))
+    return printable(value if isinstance(value, str) else str(value))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text without what would command a terminal."""
     return (
         text
@@ -209,7 +211,7 @@ def coloured() -> bool:
     return not os.environ.get("NO_COLOR")
 
 
-def _print_table(rows: Iterator[list[str]], columns: Sequence[str]) -> None:
+def print_table(rows: Iterator[list[str]], columns: Sequence[str]) -> None:
     """Print a table page by page, with the widths that the first page needs."""
     print_page = _print_on_terminal if sys.stdout.isatty() else _print_plain
     page = list(islice(rows, PAGE))

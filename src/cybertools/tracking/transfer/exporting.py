@@ -93,8 +93,8 @@ def export_file(
     target = Path(path)
     plain = target.with_suffix("") if target.suffix.lower() in _PACKERS else target
     suffix = plain.suffix.lower().removeprefix(".")
-    known = format or next((f for f in FILE_FORMATS if f == suffix), "jsonl")
-    return write_file(path, export_pieces(storage, known, **criteria))
+    known = [f for f in FILE_FORMATS if f == suffix] or ["jsonl"]
+    return write_file(path, export_pieces(storage, format or known[0], **criteria))
 
 
 def write_file(path: str, pieces: Iterable[tuple[int, bytes]]) -> Iterator[int]:
