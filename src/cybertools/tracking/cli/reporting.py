@@ -164,9 +164,7 @@ def _option(parameter: Parameter) -> click.Parameter:
         several = kind.name == "steps"
         return click.Argument(
             [parameter.name],
-            metavar="STEP..."
-            if several
-            else parameter.name.removesuffix("Name").removesuffix("Id").upper(),
+            metavar="STEP..." if several else _METAVARS[parameter.name],
             nargs=-1 if several else 1,
             required=True,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cybertools.tracking.errors import InvalidValue, Unsupported
+from cybertools.tracking.reports.periods import period_edges
 from cybertools.tracking.reports.table import Chart, Table
 from cybertools.tracking.transfer.exporting import write_file
 
@@ -89,9 +90,9 @@ def plot_table(table: Table, path: str) -> None:
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)  # a dollar is a dollar
     content = io.BytesIO()
-    figure.savefig(
-        content, format=format, dpi=150, metadata={"Date": None} if format == "svg" else None
-    )
+    # Equal tables make equal files.
+    undated = {"Date": None} if format == "svg" else None
+    figure.savefig(content, format=format, dpi=150, metadata=undated)
     _write(path, content.getvalue())
 
 
@@ -122,7 +123,10 @@ def _line(axes: Any, table: Table, chart: Chart) -> str:
             totals[name] += number
         shown = [name for name, _ in totals.most_common(MOST_SERIES)]
         # A period without tracks has no row, and is zero all the same.
-        places = {moment: place for place, moment in enumerate(dict.fromkeys(moments))}
+        told = table.parameters
+        ends = min(table.column(chart.x), default=0), max(table.column(chart.x), default=0)
+        edges = period_edges(*ends, told["unit"], told["timezone"])[:-1]
+        places = {datetime.fromtimestamp(edge, UTC): place for place, edge in enumerate(edges)}
         lines = {name: [0] * len(places) for name in shown}
         for name, moment, number in zip(map(_text, series), moments, numbers, strict=True):
             if name in lines:
