@@ -19,7 +19,16 @@ FOLDER = Path(package.__file__).parent
 
 CONTRACT = {"criteria", "errors", "interfaces", "questions", "record", "tally", "track", "values"}
 OPENING = "opening"
-ENGINES = {"btree", "btree_counting", "btree_index", "btree_query", "remote", "sql", "zodb"}
+ENGINES = {
+    "btree",
+    "btree_counting",
+    "btree_index",
+    "btree_query",
+    "moments",
+    "remote",
+    "sql",
+    "zodb",
+}
 """Each other room is a door."""
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."))

@@ -2,6 +2,7 @@
 
 import json as json_text
 from collections.abc import Iterator
+from datetime import tzinfo
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from cybertools.tracking.cli.output import (
     print_table,
     printable,
 )
-from cybertools.tracking.reports import REPORTS, Parameter, ReportSpec, Table
+from cybertools.tracking.reports import REPORTS, Column, Parameter, ReportSpec, Table
 from cybertools.tracking.reports.kinds import check_zone
 from cybertools.tracking.track import METADATA
 
@@ -224,6 +225,8 @@ def _deliver(
         print_rows(table.as_dicts(), output, [column.name for column in table.columns])
     elif table.chart is not None and table.chart.kind == "grid":
         print_table(*_grid(table))
+    elif table.name in _CARDS:
+        print_table(*_card(table, zone))
     else:
         print_table(*_bars(table, zone))
 
@@ -236,11 +239,11 @@ WIDTH = 24
 
 def _bars(table: Table, zone: str | None) -> Cells:
     """The table for people, with a bar in each row where there is a chart."""
-    shown_in = None if zone is None else ZoneInfo(check_zone(zone, "timezone"))
+    shown_in = _shown_in(zone)
     # The name of a period says when it begins.
     hidden = {"start"} if any(c.name == "period" for c in table.columns) else set()
     columns = [c for c in table.columns if c.name not in hidden]
-    heads = [c.name + (f" {c.unit}" if c.unit in ("s", "%") else "") for c in columns]
+    heads = [*map(_head, columns)]
     places = [table.place(c.name) for c in columns]
     numbers = table.column(table.chart.y) if table.chart else []
     most = max((n for n in numbers if n is not None), default=0)
@@ -254,6 +257,28 @@ def _bars(table: Table, zone: str | None) -> Cells:
             yield [*cells, bar(numbers[row_place], most)] if table.chart else cells
 
     return rows(), [*heads, ""] if table.chart else heads
+
+
+def _card(table: Table, zone: str | None) -> Cells:
+    """A row for people, a line for each of its cells."""
+    (row,) = table.rows
+    cells = zip(table.columns, row, strict=True)
+    shown_in = _shown_in(zone)
+    lines = ([_head(c), printable(table.shown(c, cell, shown_in))] for c, cell in cells)
+    return lines, ["", printable(table.title)]
+
+
+_CARDS = ("task",)
+"""The reports of one row."""
+
+
+def _shown_in(zone: str | None) -> tzinfo | None:
+    return None if zone is None else ZoneInfo(check_zone(zone, "timezone"))
+
+
+def _head(column: Column) -> str:
+    """A column's name, and its unit where that is not said by the name."""
+    return column.name + (f" {column.unit}" if column.unit in ("s", "%") else "")
 
 
 def bar(number: float | None, most: float) -> str:

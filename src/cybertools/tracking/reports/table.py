@@ -1,6 +1,5 @@
 """A report's answer: a frozen table that knows its columns, their units, and what it was asked."""
 
-import html
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from cybertools.tracking.errors import InvalidValue
+from cybertools.tracking.track import HTML_ROWS, html_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -169,50 +169,14 @@ class Table:
 
     def _repr_html_(self) -> str:
         """The first rows as HTML, for notebooks."""
-        head = "".join(
-            f'<th title="{html.escape(c.description)}">{html.escape(c.name)}'
-            + (f"<br><small>{html.escape(c.unit)}</small>" if c.unit else "")
-            + "</th>"
-            for c in self.columns
+        names = (
+            c.name + (f" ({c.unit})" if c.unit not in ("", c.name) else "") for c in self.columns
         )
-        return html_table(
-            self.title,
-            head,
-            (
-                [
-                    (self.shown(c, cell), _is_numeric(c))
-                    for c, cell in zip(self.columns, row, strict=True)
-                ]
-                for row in self.rows[:HTML_ROWS]
-            ),
-            len(self.rows),
+        rows = (
+            [self.shown(column, cell) for column, cell in zip(self.columns, row, strict=True)]
+            for row in self.rows[:HTML_ROWS]
         )
-
-
-HTML_ROWS = 100
-"""Rows that a notebook shows."""
-
-
-def html_table(title: str, head: str, rows: Iterator[list[tuple[str, bool]]], count: int) -> str:
-    """A table as HTML. All but the head is text and is escaped.
-
-    :param rows: cells, and whether each is a number.
-    :param count: how many rows there are in all.
-    """
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td style="text-align: {"right" if numeric else "left"}">{html.escape(text)}</td>'
-            for text, numeric in row
-        )
-        + "</tr>"
-        for row in rows
-    )
-    more = f"<p>{count - HTML_ROWS:,} more rows</p>" if count > HTML_ROWS else ""
-    return (
-        f"<table><caption>{html.escape(title)}</caption><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table>{more}"
-    )
+        return html_table(names, rows, len(self.rows), self.title)
 
 
 def shown_time(seconds: float, zone: tzinfo) -> str:
