@@ -145,18 +145,18 @@ class Table:
         return arrow_table(self)
 
     def shown(self, column: Column, cell: Cell, zone: tzinfo | None = None) -> str:
-        """A cell as people read it: counts with separators, times in a time zone.
+        """A cell as people read it: numbers with separators, times in a time zone, none as a dash.
 
         :param zone: by default that of the table's parameters, or UTC.
         """
         if cell is None:
-            return ""
+            return "–" if column.type in ("text", "value") else ""
         if column.type == "time" and isinstance(cell, int | float):
             return shown_time(float(cell), zone or self.zone)
         if isinstance(cell, bool):
             return "true" if cell else "false"
-        if column.type == "integer" and column.name != "runId":
-            return f"{cell:,}"
+        if column.type in ("integer", "number") and column.name != "runId":
+            return f"{cell:,.3f}".rstrip("0").rstrip(".")
         if isinstance(cell, float):
             return f"{cell:,.3f}".rstrip("0").rstrip(".")
         return str(cell)
