@@ -39,6 +39,9 @@ class Recording:
     async def may_read(self, principal: Principal, storage: str) -> bool:
         return principal.name == "somebody" and storage != "hidden"
 
+    async def has_key_for(self, origin: str) -> bool:
+        return origin == "https://known.example"
+
 
 async def hello(service: Service, call: Call) -> Reply:
     """A way in of another kind."""

@@ -42,8 +42,9 @@ from cybertools.tracking.errors import (
     TrackingError,
     TrackNotFound,
 )
+from cybertools.tracking.questions import Answer, Question
 from cybertools.tracking.record import Record, record_from
-from cybertools.tracking.track import METADATA, Row, Run, RunRow, Track
+from cybertools.tracking.track import METADATA, Row, Run, RunRow, Track, TrackList
 from cybertools.tracking.values import (
     TEXT_LIMIT,
     TimeStamp,
@@ -270,7 +271,7 @@ class Storage(Mapping[str, Track]):
             Match("userName", (userName,)),
         )
         rows = self.engine.select(Criteria(matches, order="timeStamp"))
-        return [*map(self.trackFactory.from_row, rows)]
+        return TrackList(map(self.trackFactory.from_row, rows))
 
     def getLastUserTrack(self, taskId: str, runId: int | None, userName: str) -> Track | None:
         """The track with the highest time stamp (the highest id among equals), or None.
@@ -302,7 +303,7 @@ class Storage(Mapping[str, Track]):
         parsed = self.parse(criteria)
         if parsed.is_empty:
             return []
-        return [*map(self.trackFactory.from_row, self.engine.select(parsed))]
+        return TrackList(map(self.trackFactory.from_row, self.engine.select(parsed)))
 
     def iterTracks(self, **criteria: Any) -> Iterator[Track]:
         """The same as `query`, one after the other in constant memory.
@@ -580,6 +581,28 @@ class Engine(ABC):
     @abstractmethod
     def task_ids(self) -> list[str]:
         """The sorted ids of all tasks with tracks."""
+
+    # Counting
+
+    def aggregate(self, question: Question) -> Answer:
+        """The answer to a question about many tracks.
+
+        An engine that has nothing quicker reads the tracks once, and keeps what it counts.
+        """
+        from cybertools.tracking.tally import answered
+
+        return answered(question, self.stream, lambda: self.runs("all"))
+
+    def report(
+        self,
+        name: str,  # noqa: ARG002
+        arguments: Mapping[str, Any],  # noqa: ARG002
+    ) -> Mapping[str, Any] | None:
+        """A whole report as JSON has it, from an engine that is a door to a distant storage.
+
+        None from all others, whose reports are made here of what `aggregate` answers.
+        """
+        return None
 
     # Runs
 

@@ -1,0 +1,425 @@
+"""Reports equal what is counted by hand over the same tracks, on every engine."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from itertools import count, pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from cybertools.tracking import Storage, open_storage
+from cybertools.tracking.btree import BTreeEngine
+from cybertools.tracking.errors import InvalidType, InvalidValue, UnknownCriterion
+from cybertools.tracking.reports import (
+    REPORTS,
+    Table,
+    active,
+    changes,
+    counts,
+    durations,
+    funnel,
+    journey,
+    paths,
+    present,
+    retention,
+    retries,
+    run_report,
+    runs,
+    task,
+    times,
+    top,
+)
+from cybertools.tracking.reports.periods import period_edges, period_name
+from cybertools.tracking.testing import Comment, Opener
+from tests.brute import Brute, kind, micros, same_period
+
+SPRING = 1_774_746_000.0
+"""2026-03-29T01:00Z: clocks go on from 2 to 3 in Berlin."""
+AUTUMN = 1_792_890_000.0
+"""2026-10-25T01:00Z: they go back from 3 to 2."""
+SCRIPT = "<script>alert(1)</script>"
+
+ZONES = st.sampled_from(
+    ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]
+)
+TASKS = st.sampled_from(["a", "ab", "b", "b/1", SCRIPT])
+USERS = st.sampled_from(["u1", "u2", "v", "ü", SCRIPT])
+TIMES = st.builds(
+    lambda base, off: base + off / 1_000_000,
+    st.sampled_from([SPRING, AUTUMN, SPRING + 40 * 86_400]),
+    st.one_of(
+        st.integers(-3, 3).map(lambda hours: hours * 3_600_000_000),
+        st.integers(-2, 2).map(lambda micro: micro),
+        st.integers(-20 * 86_400_000_000, 20 * 86_400_000_000),
+        st.integers(-100, 100).map(lambda seconds: seconds * 1_000_000),
+    ),
+)
+VALUES = st.sampled_from(
+    ["new", "1", 1, 1.0, 1.5, -2, True, False, None, 2**70, 10, 9, "", "a\0b", "a", 'q"x', "é",
+     SCRIPT, ["x"], {"p": 1}, "\U0010ffff"]
+)  # fmt: skip
+DATA = st.fixed_dictionaries(
+    {},
+    optional={
+        "state": VALUES.filter(lambda v: v != "a\0b"),
+        "deep": st.fixed_dictionaries({}, optional={"ä": VALUES}) | VALUES,
+    },
+)
+
+SAVE = st.fixed_dictionaries(
+    {"taskId": TASKS, "userName": USERS, "data": DATA, "timeStamp": TIMES},
+    optional={
+        "run": st.sampled_from(["s1", "s2", "s3"]),
+        "how": st.sampled_from([{"replace": True}, {"update": True}]),
+    },
+)
+ACTIONS = st.lists(
+    st.one_of(
+        SAVE.map(lambda save: ("save", save)),
+        SAVE.map(lambda save: ("save", save)),
+        SAVE.map(lambda save: ("save", save)),
+        st.tuples(st.sampled_from(["remove", "update"]), st.integers(0, 30), DATA),
+        st.tuples(st.sampled_from(["start", "stop", "leave"]), TASKS),
+    ),
+    max_size=30,
+)
+CRITERIA: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "taskId": TASKS | st.sampled_from(["a*", "b*"]) | st.lists(TASKS, max_size=2),
+        "userName": USERS | st.just("u*"),
+        "state": st.sampled_from(["new", 1, "a*"]),
+        "timeFrom": TIMES,
+        "timeTo": TIMES,
+    },
+) | st.just({})
+STEPS = st.lists(
+    TASKS.map(lambda task: {"taskId": task})
+    | st.sampled_from([{"taskId": "a*"}, {"state": "new"}, {"state": 1}, {"taskId": []}, {}]),
+    min_size=1,
+    max_size=4,
+)
+
+names = count()
+
+
+def filled(open: Opener, actions: list[Any]) -> Storage:
+    """A storage in which all of that was done."""
+    storage = open(f"r{next(names)}", Comment)
+    for action, *rest in actions:
+        if action == "save":
+            (save,) = rest
+            arguments = {k: v for k, v in save.items() if k not in ("run", "how")}
+            label = save.get("run")
+            run = storage.openRun(save["taskId"], label) if label else 0
+            storage.saveUserTrack(runId=run, **arguments, **save.get("how", {}))
+        elif action == "start":
+            storage.startRun(*rest)
+        elif action in ("stop", "leave"):
+            storage.stopRun(rest[0], finish=action == "stop")
+        else:
+            ids = list(storage)
+            if ids and action == "remove":
+                storage.removeTrack(ids[rest[0] % len(ids)])
+            elif ids:
+                storage.updateTrack(ids[rest[0] % len(ids)], rest[1])
+    return storage
+
+
+def bare(table: Table, *columns: str) -> list[tuple[Any, ...]]:
+    """Some columns of a table."""
+    return list(zip(*(table.column(name) for name in columns), strict=True))
+
+
+def check_counts(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
+    unit = draw(st.sampled_from(["hour", "day", "week", "month"]))
+    zone = draw(ZONES)
+    by = draw(st.sampled_from([None, "taskId", "userName", "state", "deep.ä"]))
+    table = counts(storage, unit, zone, by, **brute.criteria)
+    expected = brute.counts(unit, zone, by)
+    rows = [row for row in table if row[-1]]
+    assert [(kind(row[2]) if by else (), row[-1]) for row in rows] == [
+        (value, number) for _, value, number in expected
+    ]
+    for row, (time, *_) in zip(rows, expected, strict=True):
+        start: Any = row[0]
+        assert same_period(start, time, unit, zone)
+        assert not same_period(start - 0.5, time, unit, zone)
+    if by is None and expected:
+        assert table.rows[0][-1]
+        assert table.rows[-1][-1]
+        assert len({*table.column("start")}) == len(table)
+        gaps = [b - a for a, b in pairwise(table.column("start"))]
+        most = {"hour": 3_600, "day": 90_000, "week": 608_400, "month": 31 * 86_400 + 3_600}
+        assert all(0 < gap <= most[unit] for gap in gaps)
+
+
+def check_top(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
+    what = draw(st.sampled_from(["taskId", "userName", "runId", "state", "deep", "deep.ä"]))
+    by = draw(st.sampled_from(["tracks", "users", "runs", "tasks"]))
+    most = draw(st.integers(1, 4))
+    if {"taskId": "tasks", "userName": "users", "runId": "runs"}.get(what) == by:
+        by = "tracks"
+    table = top(storage, what, by, most, **brute.criteria)
+    assert [(kind(row[0]), *row[1:]) for row in table] == brute.top(what, by, most)
+
+
+def check_active(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
+    unit, zone = draw(st.sampled_from(["day", "week", "month"])), draw(ZONES)
+    table = active(storage, unit, zone, **brute.criteria)
+    rows = bare(table, "period", "users", "tracks")
+    assert [row for row in rows if row[2]] == brute.users_by_period(unit, zone)
+    cohorts = retention(storage, unit, zone, **brute.criteria)
+    there = sorted(
+        (row["cohort"], rows[place_of(rows, row["cohort"]) + row["later"]][0], row["users"])
+        for row in cohorts.as_dicts()
+        if row["users"]
+    )
+    assert there == brute.retention(unit, zone)
+
+
+def place_of(rows: list[tuple[Any, ...]], name: str) -> int:
+    return [row[0] for row in rows].index(name)
+
+
+def check_runs(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
+    at, gap = draw(TIMES), draw(st.sampled_from([1, 3_600, 86_400 * 10]))
+    table = runs(storage, gap, at, **brute.criteria)
+    assert list(table) == brute.run_states(at, gap)
+    table = durations(storage, **brute.criteria)
+    assert table.column("runs") == brute.durations(bare(table, "from", "to"))
+
+
+def check_times(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
+    most = draw(st.integers(1, 5))
+    assert list(times(storage, most, **brute.criteria)) == brute.times()[:most]
+    columns = (
+        *("taskId", "users", "again", "share", "runs", "median", "p90", "most"),
+        *("once", "twice", "thrice", "more"),
+    )
+    table = retries(storage, most, **brute.criteria)
+    assert bare(table, *columns) == brute.retries()[:most]
+
+
+def check_moves(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
+    per = draw(st.sampled_from(["userName", "runId"]))
+    steps, window = draw(STEPS), draw(st.sampled_from([None, 1, 3_600, 10 * 86_400]))
+    table = funnel(storage, steps, window, per, **brute.criteria)
+    numbers = table.column("users" if per == "userName" else "runs")
+    assert numbers == brute.funnel(steps, window, per)
+    gap, most = draw(st.sampled_from([1, 3_600, 10 * 86_400])), draw(st.integers(1, 5))
+    assert list(paths(storage, per, gap, most, **brute.criteria)) == brute.paths(per, gap)[:most]
+
+
+def check_looks(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
+    at, within = draw(TIMES), draw(st.sampled_from([1, 3_600, 86_400 * 10]))
+    assert list(present(storage, within, at, **brute.criteria)) == brute.present(at, within)
+    newest = brute.in_time()[::-1]
+    assert changes(storage, 3, **brute.criteria).column("id") == [t.id for t in newest[:3]]
+    user = draw(USERS)
+    rest = {name: value for name, value in brute.criteria.items() if name != "userName"}
+    mine = Brute(storage, **rest, userName=user).in_time()[-4:]
+    table = journey(storage, user, 4, **rest)
+    assert table.column("id") == [t.id for t in mine]
+    pauses = [micros(b.timeStamp - a.timeStamp) for a, b in pairwise(mine)]
+    assert [p if p is None else micros(p) for p in table.column("pause")] == [None, *pauses][
+        : len(mine)
+    ]
+
+
+def check_task(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
+    name = draw(TASKS)
+    rest = {name: value for name, value in brute.criteria.items() if name != "taskId"}
+    mine = Brute(storage, **rest, taskId=name)
+    (told,) = task(storage, name, **rest).as_dicts()
+    assert told["tracks"] == len(mine.tracks)
+    assert told["users"] == len({t.userName for t in mine.tracks})
+    assert told["runs"] == len({t.runId for t in mine.tracks})
+    if mine.tracks:
+        ((_, visits, total, mean, _, median, p90, most),) = mine.times()
+        assert (told["visits"], told["total"], told["mean"]) == (visits, total, mean)
+        assert (told["median"], told["p90"], told["most"]) == (median, p90, most)
+        assert told["first"] == mine.in_time()[0].timeStamp
+        assert told["last"] == mine.in_time()[-1].timeStamp
+        assert (told["again"], told["share"]) == mine.retries()[0][2:4]
+
+
+CHECKS = [
+    check_counts,
+    check_top,
+    check_active,
+    check_runs,
+    check_times,
+    check_moves,
+    check_looks,
+    check_task,
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_reports_equal_what_is_counted_by_hand(open: Opener, data: st.DataObject) -> None:
+    storage = filled(open, data.draw(ACTIONS))
+    for check in CHECKS:
+        check(storage, Brute(storage, **data.draw(CRITERIA)), data.draw)
+
+
+@given(
+    st.floats(0, 2.0**33 - 1),
+    st.floats(0, 30 * 86_400),
+    st.sampled_from(["minute", "hour", "day", "week", "month"]),
+    ZONES | st.sampled_from(["Pacific/Apia", "America/Sao_Paulo", "Africa/Monrovia"]),
+)
+@example(1_325_239_000.0, 3 * 86_400.0, "day", "Pacific/Apia")  # without 30 December 2011
+@example(SPRING - 7_200, 86_400.0, "hour", "Europe/Berlin")
+@example(1_540_000_000.0, 86_400.0 * 20, "day", "America/Sao_Paulo")  # where midnight is left out
+def test_periods_are_what_clocks_and_calendars_show(
+    start: float, length: float, unit: str, zone: str
+) -> None:
+    length = min(length, 86_400) if unit == "minute" else length
+    edges = period_edges(start, start + length, unit, zone)
+    assert edges[0] <= start
+    assert start + length < edges[-1]
+    for edge, end in pairwise(edges):
+        assert edge < end
+        assert same_period(edge, end - 0.5, unit, zone)
+        assert not same_period(edge - 0.5, edge, unit, zone)
+
+
+def test_the_day_of_the_change_has_23_hours() -> None:
+    hours = period_edges(SPRING - 3_600 * 2, SPRING + 86_000, "hour", "Europe/Berlin")
+    names = [period_name(edge, "hour", "Europe/Berlin") for edge in hours]
+    assert "2026-03-29T01:00+01:00" in names
+    assert "2026-03-29T03:00+02:00" in names
+    days = period_edges(SPRING, SPRING, "day", "Europe/Berlin")
+    assert days[1] - days[0] == 23 * 3_600
+
+
+def test_a_hour_that_is_shown_twice_is_two(open: Opener) -> None:
+    tracks = open()
+    for time in (AUTUMN - 1, AUTUMN, AUTUMN + 3_599):
+        tracks.saveUserTrack("a", 0, "u", {}, timeStamp=time)
+    table = counts(tracks, "hour", "Europe/Berlin")
+    assert bare(table, "period", "tracks") == [
+        ("2026-10-25T02:00+02:00", 1),
+        ("2026-10-25T02:00+01:00", 2),
+    ]
+
+
+def test_too_many_periods_are_refused(open: Opener) -> None:
+    tracks = open()
+    tracks.saveUserTrack("a", 0, "u", {}, timeStamp=0)
+    tracks.saveUserTrack("a", 0, "u", {}, timeStamp=2.0**33 - 1)
+    with pytest.raises(InvalidValue, match="143,165,577 periods, more than 100,000"):
+        counts(tracks, "minute")
+    assert len(counts(tracks, "minute", timeTo=60 * 1_000)) == 1
+    assert len(counts(tracks, "month")) == 3_267
+
+
+REQUIRED: dict[str, dict[str, Any]] = {
+    "funnel": {"steps": ["a", "b*"]},
+    "journey": {"userName": "u"},
+    "task": {"taskId": "a"},
+}
+
+
+@pytest.mark.parametrize("criteria", [{}, {"taskId": []}, {"timeFrom": 10, "timeTo": 5}])
+def test_reports_of_nothing(open: Opener, criteria: dict[str, Any]) -> None:
+    tracks = open()
+    for name in REPORTS:
+        given = REQUIRED.get(name, {}) | {k: v for k, v in criteria.items() if name != "task"}
+        table = run_report(tracks, name, given)
+        numbers = [
+            cell
+            for row in table
+            for column, cell in zip(table.columns, row, strict=True)
+            if column.unit in ("tracks", "users", "runs", "visits")
+        ]
+        assert not any(numbers)
+        assert Table.from_dict(json.loads(table.to_json())) == table
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_reports_say_what_they_are(open: Opener, name: str) -> None:
+    tracks = open()
+    run = tracks.startRun("a")
+    tracks.saveUserTrack("a", run, "u", {"x": "<b>"}, timeStamp=60)
+    tracks.saveUserTrack("b", 0, "u", {"x": 1}, timeStamp=90)
+    table = run_report(tracks, name, {**REQUIRED.get(name, {}), "timeTo": "1970-01-02"})
+    spec = REPORTS[name]
+    assert spec.summary.endswith(".")
+    assert all(p.description for p in spec.parameters)
+    assert all(column.description for column in table.columns)
+    assert {*table.parameters} == {p.name for p in spec.parameters}
+    assert table.criteria == {"timeTo": "1970-01-02"}
+    assert {len(row) for row in table} <= {len(table.columns)}
+    again = run_report(tracks, name, json.loads(json.dumps({**table.parameters, **table.criteria})))
+    assert again == table
+    if table.chart:
+        assert table.column(table.chart.x)
+        assert table.column(table.chart.y)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "error", "says"),
+    [
+        ("count", {}, InvalidValue, "There is no report 'count'. There are: counts, top,"),
+        ("counts", {"unit": "year"}, InvalidValue, "unit must be one of minute, hour, day, week"),
+        ("counts", {"timezone": "Mars"}, InvalidValue, "timezone must be a time zone like"),
+        ("counts", {"timezone": "../x"}, InvalidValue, "timezone must be a time zone like"),
+        ("counts", {"timezone": 1}, InvalidType, "timezone must be text like"),
+        ("counts", {"by": "a..b"}, InvalidValue, "by must be one of taskId, runId, userName, or"),
+        ("counts", {"by": 'a"b'}, InvalidValue, "by must be one of taskId, runId, userName, or"),
+        ("counts", {"by": "timeStamp"}, InvalidValue, "by must be one of taskId, runId"),
+        ("counts", {"by": ["a"]}, InvalidType, "by must be text like"),
+        ("counts", {"colour": 1}, UnknownCriterion, "There is no criterion 'colour'."),
+        ("counts", {"colour": 1}, UnknownCriterion, "has the parameters: unit, timezone, by."),
+        ("counts", {"limit": 1}, UnknownCriterion, "'limit' is no criterion of a report"),
+        ("counts", {"timeFrom": "x"}, InvalidValue, "timeFrom must be ISO 8601 text"),
+        ("top", {"top": 0}, InvalidValue, "top must be from 1 to 10,000, not 0."),
+        ("top", {"top": "1"}, InvalidType, "top must be a whole number"),
+        ("runs", {"abandoned": "soon"}, InvalidValue, "abandoned: A duration is like 90s"),
+        ("runs", {"abandoned": 0}, InvalidValue, "abandoned must be more than 0 seconds"),
+        ("runs", {"abandoned": []}, InvalidType, "abandoned must be a number of seconds"),
+        ("runs", {"at": "x"}, InvalidValue, "at must be ISO 8601 text"),
+        ("funnel", {}, InvalidType, "The report 'funnel' needs 'steps'."),
+        ("funnel", {"steps": "a"}, InvalidType, "steps must be a list of task ids"),
+        ("funnel", {"steps": []}, InvalidValue, "steps must be from 1 to 20 steps, not 0."),
+        ("funnel", {"steps": [1]}, InvalidType, r"steps\[0\] must be a task id"),
+        ("funnel", {"steps": ["a", {"x": 1}]}, UnknownCriterion, r"steps\[1\]: There is no crit"),
+        ("funnel", {"steps": [{"limit": 1}]}, UnknownCriterion, r"steps\[0\]: 'limit' is no crit"),
+        ("journey", {}, InvalidType, "The report 'journey' needs 'userName'."),
+        ("task", {"taskId": ""}, InvalidValue, "taskId must not be empty."),
+    ],
+)
+def test_arguments_are_checked(
+    name: str, given: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with open_storage("memory:") as tracks, pytest.raises(error, match=says):
+        run_report(tracks, name, given)
+
+
+def test_criteria_come_by_name() -> None:
+    with open_storage("memory:") as tracks, pytest.raises(InvalidType, match="by their names"):
+        counts(tracks, "day", "UTC", None, "a")  # type: ignore[call-arg]
+
+
+def test_a_distant_storage_answers_whole_reports() -> None:
+    """An engine that has reports of its own is asked with all arguments, as JSON has them."""
+    with open_storage("memory:") as tracks, open_storage("memory:") as distant:
+        distant.saveUserTrack("a", 0, "u", {}, timeStamp=0)
+        asked: list[Any] = []
+
+        class Far(BTreeEngine):
+            def report(self, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+                asked.append((name, arguments))
+                return run_report(distant, name, json.loads(json.dumps(arguments))).as_dict()
+
+        tracks.engine = Far(())
+        table = counts(tracks, timeFrom=datetime(1970, 1, 1, tzinfo=UTC))
+        assert table.column("tracks") == [1]
+        given = {"unit": "day", "timezone": "UTC", "by": None}
+        assert asked == [("counts", {**given, "timeFrom": "1970-01-01T00:00:00+00:00"})]
