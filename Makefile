@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DATA ?= $(wildcard ../shared/data/semicomplete-access.log)
 STORAGE ?= sqlite:build/tracks.db
 
-.PHONY: run test lint check bench docs clean
+.PHONY: run test browser lint check bench docs clean
 
 run: $(VENV)/.installed
 	@mkdir -p build
@@ -20,8 +20,15 @@ else
 endif
 	$(BIN)/tracks --storage $(STORAGE) overview
 
-test: $(VENV)/.test
+test: $(VENV)/.test browser
 	$(BIN)/pytest -n auto
+
+# The tests of pages look at them in Chromium, which has no package of Python's registry.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	       && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	  || echo "Chromium is missing: the tests of pages are skipped. Install it by your system's package manager."
 
 lint: $(VENV)/.lint $(VENV)/.docs
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from bench.contenders import CONTENDERS
+from bench.copying import measure_copy
 from bench.crowd import measure_crowd
 from bench.datasets import generated, real
 from bench.harness import measure
@@ -29,6 +30,8 @@ SIZES = "10000,100000,300000,1000000"
 TURNS = 15
 IMPORT_TURNS = 3
 CROWD_TURNS = 3
+COPIED = 300_000
+"""Tracks that are copied, or the nearest size that there is."""
 
 app = typer.Typer(
     help="Measure the engines against the baselines.",
@@ -44,7 +47,7 @@ DataFiles = Annotated[
 Only = Annotated[
     str, typer.Option(help=f"Some of the contenders, with commas between: {', '.join(CONTENDERS)}.")
 ]
-Imports = Annotated[bool, typer.Option(help="Measure the command tracks import as well.")]
+Imports = Annotated[bool, typer.Option(help="Measure the commands tracks import and copy as well.")]
 Scratch = Annotated[
     Path | None, typer.Option("--dir", help="Where the files are written while it runs.")
 ]
@@ -100,6 +103,21 @@ def report(results_file: ResultsFile = LATEST, docs: Docs = ROOT / "docs") -> No
     print(targets_table(results))
 
 
+@app.command()
+def service(
+    url: Annotated[str, typer.Option(help="An empty database; by default a SQLite file.")] = "",
+    turns: Annotated[int, typer.Option(help="Turns of each kind of request.")] = 7,
+    seconds: Annotated[float, typer.Option(help="Of each turn.")] = 1.0,
+    scratch: Scratch = None,
+) -> None:
+    """Measure the service against an empty handler, and print the figures."""
+    from bench.service import measure_service, service_table
+
+    with tempfile.TemporaryDirectory(dir=scratch) as place, _progress() as tell:
+        figures, bulk = measure_service(url or f"sqlite:{place}/tracks.db", turns, seconds, tell)
+    print("\n".join(service_table(figures, bulk)))
+
+
 def _measure(
     sizes: list[int],
     files: Sequence[Path],
@@ -127,6 +145,9 @@ def _measure(
             )
         if "postgres" in contenders:
             measure_crowd(results, CROWD_TURNS, directory, tell)
+            if import_turns:
+                copied = min(datasets, key=lambda dataset: abs(dataset.size - COPIED))
+                measure_copy(results, copied, import_turns, directory, tell)
         if import_turns:
             measure_import(results, datasets[-1], import_turns, directory, tell)
     return results

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Case", "Crowd", "Footprint", "Import", "Measurement", "Results", "percentile"]
+__all__ = ["Case", "Copy", "Crowd", "Footprint", "Import", "Measurement", "Results", "percentile"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,6 +72,15 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """``tracks copy`` to PostgreSQL and the raw COPY of the same rows, in turns."""
+
+    tracks: int
+    seconds: tuple[float, ...]
+    raw_seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Crowd:
     """Saves per second of several processes to one task at once, in turns."""
 
@@ -91,6 +100,7 @@ class Results:
     footprints: list[Footprint] = field(default_factory=list)
     imports: list[Import] = field(default_factory=list)
     crowds: list[Crowd] = field(default_factory=list)
+    copies: list[Copy] = field(default_factory=list)
 
     def sizes(self, dataset: str) -> list[int]:
         """The sizes of that dataset, ascending."""
@@ -129,6 +139,7 @@ class Results:
             found[name] = [kind(**item | {"case": Case(**item["case"])}) for item in found[name]]
         found["imports"] = [Import(**item) for item in found["imports"]]
         found["crowds"] = [Crowd(**item) for item in found.get("crowds", ())]
+        found["copies"] = [Copy(**item) for item in found.get("copies", ())]
         return cls(**found)
 
 

@@ -139,6 +139,17 @@ def test_a_url_without_a_path(kind: str) -> None:
             assert len(tracks) == 0
 
 
+@pytest.mark.parametrize("engine", [e for e in ENGINES if e.reopens], ids=str)
+@pytest.mark.parametrize(
+    "name", ["update", "select", "user", "order", "index", "Größe", "a b", "_"]
+)
+def test_a_storage_may_have_any_name(url: str, name: str) -> None:
+    for _ in range(2):
+        with open_storage(url, name) as tracks:
+            tracks.saveUserTrack("a001", 0, "u1", {}, replace=True)
+            assert len(tracks) == 1
+
+
 def test_a_database_of_another_application(tmp_path: Path) -> None:
     file = tmp_path / "other.db"
     with sqlite3.connect(file) as connection:

@@ -19,7 +19,7 @@ FOLDER = Path(package.__file__).parent
 
 CONTRACT = {"codec", "criteria", "errors", "interfaces", "record", "track", "values"}
 OPENING = "opening"
-ENGINES = {"btree", "btree_index", "btree_query", "remote", "sql", "zodb"}
+ENGINES = {"btree", "btree_moments", "remote", "sql", "zodb"}
 """Each other room is a door."""
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."))

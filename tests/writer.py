@@ -23,6 +23,11 @@ def save(tracks: Storage, user: str, n: int) -> list[str]:
     return [tracks.saveUserTrack("a001", 0, user, data_of(n))]
 
 
+def keyed(tracks: Storage, user: str, n: int) -> list[str]:
+    """A track of each user in one task, under a key."""
+    return [tracks.saveUserTrack("a001", 0, user, data_of(n), key=f"{user} {n}")]
+
+
 def bulk(tracks: Storage, user: str, n: int) -> list[str]:
     """A batch in several tasks."""
     return tracks.saveUserTracks(
@@ -72,7 +77,7 @@ def runs(tracks: Storage, _user: str, _n: int) -> list[int]:
 
 JOBS: dict[str, Job] = {
     job.__name__: job
-    for job in (save, bulk, together, replace, keys, keys_of_one, labels, merge, runs)
+    for job in (save, keyed, bulk, together, replace, keys, keys_of_one, labels, merge, runs)
 }
 
 

@@ -16,18 +16,43 @@ import httpx
 
 from cybertools.tracking.service.app import make_app
 from cybertools.tracking.service.endpoints import Endpoint
-from cybertools.tracking.service.gate import Gate, OpenGate
+from cybertools.tracking.service.gate import Gate, OpenGate, Principal, Refused, Scope
 from cybertools.tracking.service.logs import set_up
 from cybertools.tracking.service.service import Service
 from cybertools.tracking.service.serving import Server, listening, serve
 from cybertools.tracking.service.settings import Settings
 
-__all__ = ["PATIENCE", "Process", "Running", "running"]
+__all__ = ["PATIENCE", "TOKEN", "TRACKS", "Process", "Running", "TokenGate", "running"]
 
 PATIENCE = 60.0
 """Seconds after which something that should have happened long ago has failed."""
 
 TRACKS = "/api/storages/tracks/tracks"
+
+TOKEN = "a-token"  # noqa: S105
+"""The one that a `TokenGate` knows."""
+
+
+class TokenGate:
+    """Lets in who has the token."""
+
+    async def admit(
+        self,
+        credential: str | None,
+        scope: Scope,
+        storage: str | None,
+        origin: str | None,
+        client: str,
+    ) -> Principal:
+        del scope, storage, origin, client
+        if credential is None:
+            raise Refused("A token is needed.")
+        if credential != TOKEN:
+            raise Refused("The token is not known.")
+        return Principal("tester")
+
+    async def may_read(self, principal: Principal, storage: str) -> bool:
+        return principal.name == "tester" and storage != "secrets"
 
 
 class Running:
@@ -54,13 +79,17 @@ class Running:
 
 @contextmanager
 def running(
-    url: str, gate: Gate | None = None, more: tuple[Endpoint, ...] = (), **settings: Any
+    url: str,
+    gate: Gate | None = None,
+    more: tuple[Endpoint, ...] = (),
+    port: int = 0,
+    **settings: Any,
 ) -> Iterator[Running]:
     """A service of that database in a thread, until the context ends."""
     app = make_app(Settings(url, **settings), gate or OpenGate(), more)
     is_ready = threading.Event()
     server = Server(app, is_ready.set)
-    with listening("127.0.0.1", 0) as sock:
+    with listening("127.0.0.1", port) as sock:
         thread = threading.Thread(target=server.run, args=([sock],))
         thread.start()
         try:

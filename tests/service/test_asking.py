@@ -346,7 +346,9 @@ def test_who_stalls_is_cut_off(database: str) -> None:
         collection = service.service.storages.opened()["tracks"]
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(request.encode())
-            received = connection.recv(1_000)
+            received = b""
+            while b"xxx" not in received:  # the stream has begun
+                received += connection.recv(1_000)
             deadline = time.monotonic() + PATIENCE
             while collection.streams and time.monotonic() < deadline:
                 time.sleep(0.01)

@@ -236,9 +236,8 @@ def test_other_engines_are_served_as_well(scheme: str, tmp_path: Path) -> None:
     with running(scheme.format(tmp_path)) as service:
         assert service.save(runId="label").status_code == 201
         assert service.save(runId=99).status_code == 422
-        items = [
-            {"taskId": "a", "userName": "u", "data": {}, "runId": runId} for runId in (0, 99, "x")
-        ]
+        item = {"taskId": "a", "userName": "u", "data": {}}
+        items = [item, {**item, "runId": 99}, {**item, "runId": "x"}]
         found = service.client.post(TRACKS, json=items).json()["outcomes"]
         assert [each["outcome"] for each in found] == ["stored", "rejected", "stored"]
         assert service.client.get("/api/storages").json() == {"storages": ["tracks"]}

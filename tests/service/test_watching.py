@@ -88,7 +88,12 @@ def test_what_is_saved_is_seen(tracks: Running) -> None:
 
 
 def test_only_what_meets_the_criteria(tracks: Running) -> None:
-    criteria = {"taskId": ["a*", "b"], "userName": "u2", "data.n": "7", "timeFrom": "1970-01-02"}
+    criteria: dict[str, Any] = {
+        "taskId": ["a*", "b"],
+        "userName": "u2",
+        "data.n": "7",
+        "timeFrom": "1970-01-02",
+    }
     with watching(tracks, **criteria) as stream:
         stream.begun()
         good = {"userName": "u2", "data": {"n": 7}}

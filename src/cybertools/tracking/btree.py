@@ -22,6 +22,18 @@ from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree, OOTreeSet
 from persistent import Persistent
 
+from cybertools.tracking.btree_moments import (
+    Position,
+    ascending,
+    count_moments,
+    descending,
+    first_time,
+    has_moment,
+    insert_moment,
+    last_time,
+    moment_of,
+    remove_moment,
+)
 from cybertools.tracking.criteria import Criteria, Match, prefix_end
 from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageClosed, StorageError
 from cybertools.tracking.interfaces import (
@@ -33,18 +45,6 @@ from cybertools.tracking.interfaces import (
     Saved,
     Storage,
     attributes_of,
-)
-from cybertools.tracking.moments import (
-    Position,
-    ascending,
-    count_moments,
-    descending,
-    first_time,
-    has_moment,
-    insert_moment,
-    last_time,
-    moment_of,
-    remove_moment,
 )
 from cybertools.tracking.record import Record
 from cybertools.tracking.track import Row, Run, RunRow, Track

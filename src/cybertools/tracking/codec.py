@@ -215,9 +215,9 @@ class Item(NamedTuple):
 
 
 _FLAGS = ("replace", "update", "overwrite")
+_CHANGING = frozenset(_FLAGS)
 FIELDS = ("taskId", "runId", "userName", "timeStamp", "data", "key", *_FLAGS)
 """The names that a track to save may have."""
-_PLAIN = frozenset(FIELDS) - {*_FLAGS}
 
 
 def item_from(value: object) -> Item:
@@ -231,22 +231,29 @@ def item_from(value: object) -> Item:
         raise InvalidType(
             f"A track to save must be an object (taskId, userName, data, …), not {kind_of(value)}."
         )
-    change: Change | None = None
-    if not value.keys() <= _PLAIN:
-        unknown = next((name for name in value if name not in FIELDS), None)
-        if unknown is not None:
-            raise InvalidType(
-                f"A track to save has no {unknown!r}; there are: {', '.join(FIELDS)}."
-            )
-        change = _change(*(_flag(value, name) for name in _FLAGS))
-        value = {name: item for name, item in value.items() if name in _PLAIN}
     label = value.get("runId")
+    if type(label) is not str and _CHANGING.isdisjoint(value):  # most are
+        try:
+            return Item(record_from(value))
+        except InvalidType:
+            _check_names(value)
+            raise
+    _check_names(value)
+    change = _change(*(_flag(value, name) for name in _FLAGS))
+    plain = {name: item for name, item in value.items() if name not in _FLAGS}
     if type(label) is str:
-        value = {**value, "runId": None}
-        return Item(
-            record_from(value), change, _is_timed(value, change), check_text(label, "runId")
-        )
-    return Item(record_from(value), change, _is_timed(value, change))
+        plain["runId"] = None
+        label = check_text(label, "runId")
+    else:
+        label = None
+    timed = change in (None, "replace") or value.get("timeStamp") is not None
+    return Item(record_from(plain), change, timed, label)
+
+
+def _check_names(value: dict[str, Any]) -> None:
+    unknown = next((name for name in value if name not in FIELDS), None)
+    if unknown is not None:
+        raise InvalidType(f"A track to save has no {unknown!r}; there are: {', '.join(FIELDS)}.")
 
 
 def item_json(item: Item) -> bytes:
@@ -282,10 +289,6 @@ def _change(replace: bool, update: bool, overwrite: bool) -> Change | None:
     if overwrite and not update:
         raise InvalidValue("overwrite=True needs update=True.")
     return "replace" if replace else "overwrite" if overwrite else "merge" if update else None
-
-
-def _is_timed(value: Mapping[str, Any], change: Change | None) -> bool:
-    return change in (None, "replace") or value.get("timeStamp") is not None
 
 
 def update_from(value: object) -> str:

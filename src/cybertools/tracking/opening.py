@@ -1,5 +1,6 @@
 """``open_storage``: from a URL to a storage."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeAlias, get_args
@@ -9,7 +10,13 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.track import Track
 from cybertools.tracking.values import check_text, kind_of
 
-__all__ = ["Durability", "migrate_storage", "open_storage", "storage_names"]
+__all__ = [
+    "Durability",
+    "migrate_storage",
+    "open_storage",
+    "storage_names",
+    "without_secrets",
+]
 
 Durability: TypeAlias = Literal["full", "normal", "off"]
 
@@ -69,7 +76,9 @@ def _parts(url: str) -> tuple[str, str]:
     scheme, colon, path = url.partition(":")
     if not colon or scheme.lower() not in _OPENERS:
         hint = "" if colon else f" Did you mean 'sqlite:{url}'?"
-        raise InvalidValue(f"There is no engine for {url!r}.{hint} There are:\n{SCHEMES}")
+        raise InvalidValue(
+            f"There is no engine for {without_secrets(url)!r}.{hint} There are:\n{SCHEMES}"
+        )
     return scheme.lower(), path
 
 
@@ -96,8 +105,19 @@ def migrate_storage(
         yield from migrate_database(f"postgresql:{path}", name, distribute, dry_run)
         return
     if distribute:
-        raise Unsupported(f"Only a PostgreSQL can be distributed, not {url!r}.")
+        raise Unsupported(f"Only a PostgreSQL can be distributed, not {without_secrets(url)!r}.")
     open_storage(url, name).close()
+
+
+def without_secrets(url: str) -> str:
+    """The URL as it may be shown: with ``***`` in the place of a password or token."""
+    head, _, query = url.partition("?")
+    found = re.match(r"(?i)((?!sqlite|zodb)[a-z+]*:(?://)?)(.*)@", url if "@" in query else head)
+    if found:
+        user, colon, _ = found[2].partition(":")
+        shown = f"{user}:***" if colon else "***" if url.startswith("http") else user
+        url = f"{found[1]}{shown}{url[found.end() - 1 :]}"
+    return re.sub(r"(?i)([?&](?:ssl)?password=)[^&]*", r"\1***", url)
 
 
 # An engine is imported when it is first asked for: most programs use one.

@@ -1,5 +1,6 @@
 """The command ``tracks``: its commands, and how it ends."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -117,6 +118,8 @@ def main(arguments: Sequence[str] | None = None, prog_name: str = "tracks") -> N
     """Run the command, say in one line what was wrong, and end with an exit code."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    # What a library logs would come between; what matters of it is in the error at the end.
+    logging.getLogger().addHandler(logging.NullHandler())
     sys.exit(_status(arguments, prog_name))
 
 

@@ -12,6 +12,7 @@ from cybertools.tracking.cli.output import (
     print_card,
     print_rows,
 )
+from cybertools.tracking.opening import without_secrets
 
 __all__ = ["check", "info", "reindex"]
 
@@ -34,7 +35,7 @@ def info(output: Output | None) -> None:
         found = storage.info()
     place = click.get_current_context().find_root().ensure_object(Place)
     values = {
-        "storage": place.url,
+        "storage": without_secrets(place.url),
         "name": place.name,
         "tracks": found.tracks,
         "tasks": found.tasks,

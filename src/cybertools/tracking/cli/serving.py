@@ -49,6 +49,12 @@ tracks serve --port 0 --log-format json              a free port, which it print
     multiple=True,
     help="A reverse proxy whose X-Forwarded-For is believed.",
 )
+@click.option(
+    "--segment-map",
+    metavar="MAPPING",
+    default="",
+    help="How messages of Segment's libraries become tracks: page=properties.url,run=context.sid.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
 @click.option(
     "--log-level",
@@ -64,6 +70,7 @@ def serve(
     attributes: tuple[str, ...],
     origins: tuple[str, ...],
     proxies: tuple[str, ...],
+    segment_map: str,
     log_format: Literal["text", "json"],
     log_level: Literal["debug", "info", "warning"],
 ) -> None:
@@ -82,6 +89,7 @@ def serve(
         )
         from cybertools.tracking.service.app import make_app
         from cybertools.tracking.service.logs import set_up
+        from cybertools.tracking.service.segment import parse_mapping
         from cybertools.tracking.service.serving import listening
         from cybertools.tracking.service.serving import serve as serve_app
         from cybertools.tracking.service.settings import Settings
@@ -94,6 +102,7 @@ def serve(
         names=names or (place.name,),
         attributes=attributes,
         origins=origins,
+        segment=parse_mapping(segment_map),
     )
     with open_tokens(settings.url) as tokens:
         require_tokens(host, tokens)

@@ -35,17 +35,17 @@ tracks watch http://127.0.0.1:8080 --json --after 0000100     first what came af
 )
 @click.argument("url")
 @criteria_options(paged=False)
-@click.option("--after", metavar="ID", help="Begin with what came after that track.")
+@click.option("--after", "since", metavar="ID", help="Begin with what came after that track.")
 @click.option("--token", metavar="TOKEN", envvar="TRACKS_TOKEN", help="[env: TRACKS_TOKEN]")
 @click.option("--json", "json", is_flag=True, help="Print JSON, an object a line.")
-def watch(url: str, asked: Asked, after: str | None, token: str | None, json: bool) -> None:
+def watch(url: str, asked: Asked, since: str | None, token: str | None, json: bool) -> None:
     """Print the tracks that a service at URL saves, until interrupted.
 
     A connection that breaks is made again, and goes on where it was.
     """
     name = click.get_current_context().find_root().ensure_object(Place).name
     parameters = parameters_of(parse_criteria(asked.attributes, asked.criteria))
-    for text in _events(f"{url.rstrip('/')}/api/storages/{name}/stream", parameters, after, token):
+    for text in _events(f"{url.rstrip('/')}/api/storages/{name}/stream", parameters, since, token):
         if json:
             print(text, flush=True)
         else:

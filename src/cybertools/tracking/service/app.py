@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from cybertools.tracking.service import asking, managing, pages, saving
+from cybertools.tracking.service import asking, managing, pages, saving, ways
 from cybertools.tracking.service.access.origins import share_with_origins
 from cybertools.tracking.service.endpoints import Door, Endpoint
 from cybertools.tracking.service.gate import Gate
@@ -60,7 +60,7 @@ def make_app(settings: Settings, gate: Gate, more: Sequence[Endpoint] = ()) -> A
     :param gate: who may do what.
     :param more: further endpoints: ways in of other kinds.
     """
-    return Application(Service(settings, gate), (*ENDPOINTS, *more))
+    return Application(Service(settings, gate), (*ENDPOINTS, *ways.ENDPOINTS, *more))
 
 
 def _routes(service: Service, endpoints: Sequence[Endpoint]) -> list[Route]:

@@ -213,7 +213,8 @@ async def watch_tracks(service: Service, call: Call) -> Reply:
     last = call.headers.get(b"last-event-id")
     if last is not None:
         since = parse_track_id(last.decode("latin-1"))
-        if not since:
+        # An empty storage's stream begins with 0.
+        if not since and last != track_id(0).encode():
             raise InvalidValue("Last-Event-ID must be a track id like '0000001'.")
     return Reply(
         200, _events(service, call.collection, replace(criteria, after=None), since), EVENTS

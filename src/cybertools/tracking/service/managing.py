@@ -157,7 +157,9 @@ async def get_storages(service: Service, call: Call) -> Reply:
 async def make_storage(service: Service, call: Call) -> Reply:
     """Make a storage, or give it more indexes."""
     call.parameters()
-    attributes = (await call.json("indexAttributes")).get("indexAttributes") or []
+    attributes = (await call.json("indexAttributes")).get("indexAttributes")
+    if attributes is None:
+        attributes = []
     if type(attributes) is not list:
         raise InvalidType(f"indexAttributes must be a list, not {kind_of(attributes)}.")
     for name in attributes:

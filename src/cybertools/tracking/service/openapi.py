@@ -109,9 +109,15 @@ MATCHES = [
     _parameter("timeTo", _TIME, "The latest time, included; a date is the whole day."),
 ]
 LIMIT = _parameter("limit", {"type": "integer", "minimum": 0}, "So many at most.")
+PAGE_LIMIT = _parameter(
+    "limit",
+    {"type": "integer", "minimum": 0, "maximum": 1000, "default": 100},
+    "So many at most. Lines may be any number, and are all without it.",
+)
 AFTER = _parameter("after", ref("TrackId"), "Only what comes after that track, in the order.")
 ORDER = _parameter("order", {"enum": [*ORDERS], "default": "id"}, "`-timeStamp`: the newest first.")
-PAGED = [*MATCHES, LIMIT, AFTER, ORDER]
+PAGED = [*MATCHES, PAGE_LIMIT, AFTER, ORDER]
+COUNTED = [*MATCHES, LIMIT, AFTER, ORDER]
 
 
 def _content(schema: Schema, kind: str = JSON) -> Schema:
@@ -199,7 +205,12 @@ _CRITERIA_BODY = {
     "required": True,
     "content": {
         "application/x-www-form-urlencoded": {
-            "schema": {"type": "object"},
+            "schema": {
+                "type": "object",
+                "properties": {each["name"]: each["schema"] for each in PAGED},
+                "patternProperties": {"^data\\.[A-Za-z][A-Za-z0-9_]*$": {"type": "string"}},
+                "additionalProperties": False,
+            },
             "example": {"taskId": "algebra/*"},
         }
     },
@@ -209,8 +220,7 @@ _ABOUT_CRITERIA = (
     ' `data.NAME`, like `data.state=open`: a text, a number, or a prefix `abc*`; `"80"` is a text.'
 )
 _ABOUT_PAGES = (
-    " Without `limit` a page has 100 tracks; it has at most 1,000. With"
-    " `Accept: application/x-ndjson` all of them come, a line each, in constant memory."
+    " With `Accept: application/x-ndjson` all of them come, a line each, in constant memory."
 )
 
 _SAVE_BODY = {
@@ -235,6 +245,7 @@ _SAVE_ANSWERS = {
         "One track that was there before or was changed; or what became of each of several.",
         {"oneOf": [ref("Saved"), ref("Outcomes")]},
     ),
+    **_problems(409),
     "201": _answer(
         "One track, which is new.",
         ref("Saved"),
@@ -296,7 +307,7 @@ _PATHS: dict[str, Schema] = {
             "countTracks",
             "How many tracks meet criteria",
             {"200": _answer("Their number.", ref("Count"))},
-            PAGED,
+            COUNTED,
             description="Scope: read.",
         ),
         "post": _operation(
@@ -399,7 +410,7 @@ _PATHS: dict[str, Schema] = {
                     "Only the runs in that state.",
                 ),
                 _parameter("taskId", TEXT, "Only the runs of that task."),
-                LIMIT,
+                PAGE_LIMIT,
                 _parameter("after", {"type": "integer", "minimum": 0}, "After the run of that id."),
             ],
             description="Scope: read. Pages are as those of tracks.",
@@ -440,7 +451,7 @@ _PATHS: dict[str, Schema] = {
             "startRun",
             "Start a run; it is its task's current one from now on",
             {"200": _answer("The run's id.", ref("RunId"))},
-            body=_body(ref("StartRun"), "Which one."),
+            body=_body(ref("StartRun"), "Which one.", required=False),
             description="Scope: write.",
         ),
     },
@@ -462,7 +473,7 @@ _PATHS: dict[str, Schema] = {
             "stopRun",
             "Stop a run",
             {"200": _answer("The run's id; 0 if there was none to stop.", ref("RunId"))},
-            body=_body(ref("StopRun"), "Which one."),
+            body=_body(ref("StopRun"), "Which one.", required=False),
             description="Scope: write.",
         ),
     },

@@ -1,7 +1,9 @@
 """The service about itself: its health, its figures, its interface for programs and for people."""
 
 import asyncio
+import re
 from functools import cache
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 
@@ -31,14 +33,15 @@ async def is_ready(service: Service, call: Call) -> Reply:
     call.parameters()
     if service.is_stopping:
         raise StorageUnavailable("The service stops.")
-    for collection in service.storages.opened().values():
-        if collection.writer.is_full:
-            raise StorageUnavailable("Too many tracks wait to be stored.")
+    opened = [*service.storages.opened().values()]
+    if any(collection.writer.is_full for collection in opened):
+        raise StorageUnavailable("Too many tracks wait to be stored.")
+    for collection in opened[:1]:  # they are all in one database
         try:
             track = collection.storage.engine.track
             await asyncio.wait_for(collection.reader.work(track, 1), PATIENCE)
         except TimeoutError:
-            raise StorageUnavailable("A database does not answer.") from None
+            raise StorageUnavailable("The database does not answer.") from None
     return Reply(200, b"ready\n", TEXT)
 
 
@@ -83,7 +86,12 @@ h2 { margin-top: 2.5rem; border-bottom: 1px solid #8885; }
 
 @cache
 def _page() -> bytes:
-    content = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown(document()))
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(markdown(document()))
+    for opening, text in pairwise(tokens):
+        if opening.type == "heading_open":
+            opening.attrSet("id", "-".join(re.findall(r"\w+", text.content.lower())))
+    content = parser.renderer.render(tokens, parser.options, {})
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><title>cybertools.tracking</title>'

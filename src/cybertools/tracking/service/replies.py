@@ -67,11 +67,12 @@ async def send(answer: Reply, scope: Scope, receive: Receive, send: Send, stall:
     :returns: whether all of it was sent; else the client has gone, or was too slow.
     """
     body = answer.body
-    headers = [*SECURITY, *answer.headers]
-    if answer.status != 204:
+    own = {name for name, _ in answer.headers}
+    headers = [*(pair for pair in SECURITY if pair[0] not in own), *answer.headers]
+    if answer.status not in (204, 304):
         headers.append((b"content-type", answer.kind))
-    if isinstance(body, bytes):
-        headers.append((b"content-length", b"%d" % len(body)))
+        if isinstance(body, bytes):
+            headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     if isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body})

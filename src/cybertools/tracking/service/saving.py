@@ -43,7 +43,7 @@ async def save_tracks(service: Service, call: Call) -> Reply:
     else:
         read = await _parsed(_items_of_lines, body)
     if b"idempotency-key" in call.headers:
-        raise InvalidValue("Idempotency-Key is for one track; each of several has its own key.")
+        raise Bad("conflict", "Idempotency-Key is for one track; each of several has its own key.")
     return await _save_many(service, call, read, atomic)
 
 
@@ -64,8 +64,8 @@ async def _save_one(service: Service, call: Call, value: object) -> Reply:
         raise saved
     if saved.outcome != "stored":
         return reply(saved_json(saved))
-    path = call.request["path"].rstrip("/")
-    place: Header = (b"location", f"{path}/{track_id(saved.number)}".encode())
+    path: bytes = call.request["raw_path"]
+    place: Header = (b"location", b"%s/%s" % (path, track_id(saved.number).encode()))
     return reply(saved_json(saved), 201, [place])
 
 

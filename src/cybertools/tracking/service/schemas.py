@@ -219,7 +219,7 @@ SCHEMAS: Schema = {
             {
                 "indexAttributes": {
                     "type": ["array", "null"],
-                    "items": {"type": "string"},
+                    "items": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"},
                     "description": "Names in `data` that get an index each.",
                 }
             },

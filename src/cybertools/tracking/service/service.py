@@ -28,11 +28,18 @@ class Service:
         self.storages = Storages(settings, self.metrics.committed)
         self.metrics.watch(self.storages.opened, self.memory)
         self.is_stopping = False
+        self.failure: TrackingError | None = None
+        """Why it could not start."""
 
     async def start(self) -> None:
         """Open the storages that are to be there."""
-        for name in self.settings.names:
-            await self.storages.make(name)
+        try:
+            for name in self.settings.names:
+                await self.storages.make(name)
+        except TrackingError as error:
+            self.failure = error
+            await self.storages.close()
+            raise
 
     async def stop(self) -> None:
         """Store what waits, and close all."""

@@ -59,8 +59,12 @@ def serve(
 
     :param ready: is called when requests are answered.
     :param proxies: addresses whose ``X-Forwarded-For`` tells the client's.
+    :raises TrackingError: a storage cannot be opened.
     """
-    Server(app, ready, proxies).run([sock])
+    try:
+        Server(app, ready, proxies).run([sock])
+    except SystemExit:
+        raise app.service.failure or StorageError("The service could not start.") from None
 
 
 class Server(uvicorn.Server):

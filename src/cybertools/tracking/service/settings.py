@@ -1,6 +1,8 @@
 """The settings of a service: one visible table, with units."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from cybertools.tracking.service.segment import SegmentMapping
 
 __all__ = ["Settings"]
 
@@ -19,6 +21,9 @@ class Settings:
     """Names in ``data`` that each storage made by the service has an index for."""
     origins: tuple[str, ...] = ()
     """Web pages whose scripts may read answers (CORS): ``https://example.org``, or ``*``."""
+
+    segment: SegmentMapping = field(default_factory=SegmentMapping)
+    """How the messages of Segment's libraries become tracks."""
 
     body_bytes: int = 8 * MIB
     """Of a request's body, as it comes."""

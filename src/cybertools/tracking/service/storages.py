@@ -59,8 +59,8 @@ class Storages:
         self._opening = asyncio.Lock()
 
     def opened(self) -> dict[str, Collection]:
-        """Those that are open, by their names."""
-        return self._open
+        """Those that are open at this moment, by their names."""
+        return dict(self._open)
 
     async def names(self) -> list[str]:
         """The sorted names of all that there are."""

@@ -245,7 +245,8 @@ class SqlEngine(Engine):
         wanted = {record[1] or record[0]: record for record in records}
         if new := [run for run in wanted if run not in runs]:
             runs |= self._runs_among(connection, new)
-            for run in new:
+            # In order: two that start runs of the same tasks could wait for each other.
+            for run in sorted(new, key=str):
                 if run not in runs:
                     runs[run] = self._run_for(connection, wanted[run])
         stored = self.dialect.stored

@@ -363,12 +363,21 @@ def _free_prefix(connection: sqlite3.Connection, name: str) -> str:
     taken = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
     if re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) and not name.startswith("sqlite"):
         tables = Tables(name)
-        if not taken & {tables.tracks, tables.runs, tables.keys, tables.view}:
+        names = {tables.tracks, tables.runs, tables.keys, tables.view}
+        if not taken & names and _needs_no_quotes(connection, name):
             return name
     number = 1
     while any(other.startswith(f"storage_{number}") for other in taken):
         number += 1
     return f"storage_{number}"
+
+
+def _needs_no_quotes(connection: sqlite3.Connection, word: str) -> bool:
+    try:
+        connection.execute(f"SELECT 1 AS {word}")  # an alias may be what a table's name may be
+    except sqlite3.OperationalError:
+        return False
+    return True
 
 
 def _create_attribute_indexes(

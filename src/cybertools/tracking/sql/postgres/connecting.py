@@ -1,6 +1,6 @@
 """Connections to a PostgreSQL, and its errors in the words of this package."""
 
-import select
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -18,7 +18,27 @@ from cybertools.tracking.errors import (
     StorageUnavailable,
 )
 
-__all__ = ["Connection", "check", "of_worker", "statement", "translated"]
+__all__ = [
+    "UNKNOWN",
+    "Connection",
+    "InDoubt",
+    "Undone",
+    "broke",
+    "first_line",
+    "of_worker",
+    "statement",
+    "translated",
+]
+
+UNKNOWN = "It is not known whether this was stored; a save with a key can be repeated safely."
+
+
+class Undone(psycopg.OperationalError):
+    """The connection broke before the transaction was to be committed: nothing was stored."""
+
+
+class InDoubt(psycopg.OperationalError):
+    """The connection broke while the transaction was being committed."""
 
 
 class Connection:
@@ -38,16 +58,6 @@ class Connection:
         return self.raw.execute(sql.encode())
 
 
-def check(connection: psycopg.Connection[Any]) -> None:
-    """Find out, without asking the server, that it has closed an idle connection.
-
-    Such a connection has something to read. Else the next save would fail without anybody knowing
-    whether it was stored.
-    """
-    if select.select([connection.fileno()], [], [], 0)[0]:
-        connection.execute("")
-
-
 @lru_cache(1_000)
 def statement(sql: str) -> bytes:
     """A statement as the driver takes it."""
@@ -63,6 +73,24 @@ def translated() -> Iterator[None]:
         raise _translation(error) from error
 
 
+def broke(error: BaseException | None) -> bool:
+    """Whether the connection is gone, so that the fate of what was sent last is not known."""
+    if isinstance(error, PoolTimeout | PoolClosed):
+        return False
+    if isinstance(error, psycopg.OperationalError):
+        # Connection exceptions, and shutdowns of several kinds.
+        return (error.sqlstate or "08").startswith(("08", "57P"))
+    return isinstance(error, psycopg.InterfaceError)
+
+
+def first_line(error: Exception) -> str:
+    """What the driver says, as far as one line of it says all, without a full stop."""
+    line = str(error).strip().partition("\n")[0]
+    for prefix in ("connection failed: ", "connection is bad: "):
+        line = line.removeprefix(prefix)
+    return " ".join(line.split()).rstrip(".")
+
+
 def of_worker(error: BaseException | None) -> bool:
     """Whether it is a worker of a sharded PostgreSQL that cannot be reached."""
     if not isinstance(error, psycopg.OperationalError):
@@ -74,28 +102,54 @@ def of_worker(error: BaseException | None) -> bool:
     return elsewhere and (error.sqlstate or "").startswith(("08", "57P"))
 
 
+_MEANINGS: tuple[tuple[Any, type[StorageError], str], ...] = (
+    (
+        pg.FeatureNotSupported | pg.NotNullViolation | pg.NullValueNotAllowed,
+        SchemaError,
+        (
+            "PostgreSQL refuses this: {}. If the storage was distributed since it was opened,"
+            " open it again."
+        ),
+    ),
+    (PoolClosed, StorageClosed, "The storage is closed."),
+    (PoolTimeout, StorageUnavailable, "{}."),
+    (Undone, StorageUnavailable, "The connection broke, and nothing was stored: {}."),
+    (InDoubt, StorageUnavailable, f"The connection broke: {{}}. {UNKNOWN}"),
+    (
+        pg.ReadOnlySqlTransaction,
+        StorageReadOnly,
+        "The database can be read but not written: {}.",
+    ),
+    (pg.InsufficientPrivilege, StorageReadOnly, "This role lacks a right: {}."),
+    (pg.DiskFull, StorageError, "The server's disk is full: {}."),
+    (
+        pg.SerializationFailure | pg.DeadlockDetected | pg.LockNotAvailable,
+        StorageUnavailable,
+        "Others were writing the same; try again: {}.",
+    ),
+    (pg.QueryCanceled | pg.TooManyConnections, StorageUnavailable, "PostgreSQL: {}."),
+)
+"""What errors of the driver are here, and what is said of them before or after its own words."""
+
+
 def _translation(error: Exception) -> StorageError:
-    first = str(error).strip().partition("\n")[0]
+    first = first_line(error)
     if of_worker(error):
         return StorageUnavailable(
-            f"A worker of the sharded PostgreSQL cannot be reached, so neither can its users'"
-            f" tracks; those of others can. Try again later: {first}"
+            "A worker of the sharded PostgreSQL cannot be reached, so neither can its users'"
+            f" tracks; those of others can. Try again later: {first}."
         )
-    if isinstance(error, pg.FeatureNotSupported | pg.NotNullViolation | pg.NullValueNotAllowed):
-        return SchemaError(
-            f"PostgreSQL refuses this: {first}. If the storage was distributed since it was"
-            " opened, open it again."
-        )
-    if isinstance(error, PoolClosed):
-        return StorageClosed("The storage is closed.")
-    if isinstance(error, pg.ReadOnlySqlTransaction):
-        return StorageReadOnly(f"The database can be read but not written: {first}.")
-    if isinstance(error, pg.InsufficientPrivilege):
-        return StorageReadOnly(f"This role lacks a right: {first}.")
-    if isinstance(error, pg.DiskFull):
-        return StorageError(f"The server's disk is full: {first}.")
-    if isinstance(error, pg.SerializationFailure | pg.DeadlockDetected | pg.LockNotAvailable):
-        return StorageUnavailable(f"Others were writing the same; try again: {first}.")
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeout):
-        return StorageUnavailable(f"PostgreSQL cannot be reached: {first}")
-    return StorageError(f"PostgreSQL: {first}")
+    for kinds, meaning, words in _MEANINGS:
+        if isinstance(error, kinds):
+            return meaning(words.format(first))
+    if broke(error):
+        if _REFUSED.search(first):
+            return StorageError(f"PostgreSQL refuses the connection: {first}.")
+        return StorageUnavailable(f"PostgreSQL cannot be reached: {first}.")
+    return StorageError(f"PostgreSQL: {first}.")
+
+
+# libpq tells no code of an error at the connecting: only its severity, then its words.
+_REFUSED = re.compile(
+    r"failed: FATAL: (?!the database system|sorry|remaining connection)|no password supplied"
+)

@@ -13,9 +13,7 @@ from heapq import merge
 from typing import Any
 
 import orjson
-import psycopg
 from psycopg.sql import Literal
-from psycopg_pool import ConnectionPool
 
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.errors import StorageError, StorageUnavailable
@@ -23,6 +21,7 @@ from cybertools.tracking.interfaces import Info
 from cybertools.tracking.record import Record
 from cybertools.tracking.sql.engine import CHUNK, run_from
 from cybertools.tracking.sql.postgres.engine import LAST_NUMBER, PostgresEngine
+from cybertools.tracking.sql.postgres.pooling import Pool
 from cybertools.tracking.sql.postgres.steps import orphaned_keys
 from cybertools.tracking.sql.statements import (
     Dialect,
@@ -107,7 +106,7 @@ class DistributedEngine(PostgresEngine):
 
     def __init__(
         self,
-        pool: "ConnectionPool[psycopg.Connection[Any]]",
+        pool: Pool,
         tables: Tables,
         attributes: tuple[str, ...],
         sharded: bool,

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors as pg
-from psycopg_pool import ConnectionPool, PoolTimeout
 
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.errors import StorageUnavailable
@@ -17,28 +17,29 @@ from cybertools.tracking.interfaces import Change, Info, Receipt, Saved
 from cybertools.tracking.record import Record
 from cybertools.tracking.sql.engine import CHUNK, SqlEngine
 from cybertools.tracking.sql.postgres.connecting import (
+    UNKNOWN,
     Connection,
+    InDoubt,
+    Undone,
+    broke,
     of_worker,
     statement,
     translated,
 )
 from cybertools.tracking.sql.postgres.dialect import PostgresDialect, stored
+from cybertools.tracking.sql.postgres.pooling import PAUSE_SECONDS, Pool
 from cybertools.tracking.sql.postgres.schema import create_attribute_indexes
 from cybertools.tracking.sql.statements import Part, Tables
 from cybertools.tracking.track import Row, RunRow
 
-__all__ = ["WAIT_SECONDS", "PostgresEngine"]
-
-WAIT_SECONDS = 30.0
-"""How long a call waits for a connection, or for a server that is not there."""
+__all__ = ["PostgresEngine"]
 
 FEW = 20
 """Up to so many rows are inserted in one go; COPY pays off for more."""
 
 _T = TypeVar("_T")
-_UNKNOWN = "It is not known whether this was stored; a save with a key can be repeated safely."
-_UNDONE = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable, PoolTimeout)
-"""Errors after which nothing was stored for sure."""
+_UNDONE = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable, Undone)
+"""Errors after which nothing was stored for sure, and another attempt may succeed."""
 
 
 class PostgresEngine(SqlEngine):
@@ -48,7 +49,7 @@ class PostgresEngine(SqlEngine):
 
     def __init__(
         self,
-        pool: "ConnectionPool[psycopg.Connection[Any]]",
+        pool: Pool,
         tables: Tables,
         attributes: tuple[str, ...],
     ) -> None:
@@ -83,7 +84,7 @@ class PostgresEngine(SqlEngine):
             if held is not None:
                 yield held
             else:
-                with self._connection(None) as raw:
+                with self._pool.connection() as raw:
                     yield Connection(raw)
 
     @contextmanager
@@ -95,11 +96,17 @@ class PostgresEngine(SqlEngine):
                 with held.raw.transaction():
                     yield held
                 return
-            with self._connection(None) as raw:
+            with self._pool.connection() as raw:
+                committing = False
                 try:
                     with raw.transaction():
                         self._own.connection = Connection(raw)
                         yield self._own.connection
+                        committing = not raw.closed
+                except (psycopg.Error, StorageUnavailable) as error:
+                    if raw.broken:
+                        raise (InDoubt if committing else Undone)(str(error)) from error
+                    raise
                 finally:
                     self._own.connection = None
 
@@ -107,28 +114,35 @@ class PostgresEngine(SqlEngine):
         """See `SqlEngine.rows`."""
         sql, values = self.page(part, limit)
         held = getattr(self._own, "connection", None)
-        with (
-            translated(),
-            self._connection(held) as raw,
-            raw.transaction(),
-            raw.cursor(f"rows_{id(values)}") as cursor,
-        ):
-            cursor.itersize = CHUNK
-            cursor.execute(statement(sql), values)
-            yield from cursor
+        abandoned = False
+        try:
+            with (
+                translated(),
+                self._connection(held) as raw,
+                raw.cursor(f"rows_{id(values)}") as cursor,  # the server closes it with
+                raw.transaction(),  # this; on a broken connection it could not be closed
+            ):
+                cursor.itersize = CHUNK
+                cursor.execute(statement(sql), values)
+                try:
+                    yield from islice(cursor, None)  # which has no close() that could fail
+                except GeneratorExit:
+                    abandoned = True
+                    raise
+        except StorageUnavailable as error:
+            if abandoned:  # nobody is there to be told
+                return
+            if broke(error.__cause__):
+                error.args = (f"The stream broke off: {error}",)
+            raise
 
     @contextmanager
     def _connection(self, held: Connection | None) -> Iterator[psycopg.Connection[Any]]:
         if held is not None:
             yield held.raw
-            return
-        # Not the pool's own context, which commits: there is nothing to, and it takes as long as
-        # a tenth of a look-up.
-        raw = self._pool.getconn()
-        try:
-            yield raw
-        finally:
-            self._pool.putconn(raw)
+        else:
+            with self._pool.connection() as raw:
+                yield raw
 
     def save(self, record: Record) -> Saved:
         """See `Engine.save`. Ordinarily one statement, and so one trip to the server and back."""
@@ -142,38 +156,69 @@ class PostgresEngine(SqlEngine):
     def save_all(self, records: Iterable[Record]) -> Receipt:
         """See `Engine.save_all`."""
         save_all = super().save_all
-        repeatable = isinstance(records, list)
-        keyed = repeatable and all(record.key is not None for record in records)
-        return self._persistently(lambda: save_all(records), keyed, repeatable)
+        records = iter(records)
+        first = list(islice(records, self.chunk))
+        rest = list(islice(records, 1))
+        if rest:  # too many to be kept for a second attempt
+            return self._persistently(
+                lambda: save_all(chain(first, rest, records)), keyed=False, repeatable=False
+            )
+        keyed = all(record.key is not None for record in first)
+        return self._persistently(lambda: save_all(first), keyed)
 
     @property
     def in_transaction(self) -> bool:
         """Whether this thread is within a transaction."""
         return getattr(self._own, "connection", None) is not None
 
-    def _persistently(self, save: Callable[[], _T], keyed: bool, repeatable: bool = True) -> _T:
-        """Save again where that is safe: a server that restarts is back within the wait.
+    def update(self, number: int, json: str, overwrite: bool) -> bool:
+        """See `Engine.update`."""
+        update = super().update
+        return self._persistently(lambda: update(number, json, overwrite), keyed=False)
+
+    def remove(self, number: int) -> bool:
+        """See `Engine.remove`."""
+        remove = super().remove
+        return self._persistently(lambda: remove(number), keyed=False)
+
+    def start_run(self, taskId: str | None) -> int:
+        """See `Engine.start_run`."""
+        start_run = super().start_run
+        return self._persistently(lambda: start_run(taskId), keyed=False)
+
+    def stop_run(self, taskId: str | None, runId: int, finish: bool) -> int:
+        """See `Engine.stop_run`."""
+        stop_run = super().stop_run
+        return self._persistently(lambda: stop_run(taskId, runId, finish), keyed=False)
+
+    def open_run(self, taskId: str, label: str) -> int:
+        """See `Engine.open_run`."""
+        open_run = super().open_run
+        return self._persistently(lambda: open_run(taskId, label), keyed=True)
+
+    def _persistently(self, call: Callable[[], _T], keyed: bool, repeatable: bool = True) -> _T:
+        """Call again where that is safe: a server that restarts is back within the wait.
 
         A save whose connection broke may have been stored all the same. Its key tells, so with one
         it is repeated; without one the caller has to know.
         """
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + self._pool.wait_seconds
         while True:
             try:
-                return save()
+                return call()
             except StorageUnavailable as error:
+                if self.in_transaction:
+                    raise
                 undone = isinstance(error.__cause__, _UNDONE)
-                if self.in_transaction or not repeatable:
-                    raise
-                if not (keyed or undone):
-                    error.args = (f"{error} {_UNKNOWN}",)
-                    raise
-                if time.monotonic() > deadline or isinstance(error.__cause__, PoolTimeout):
-                    raise
+                in_doubt = not undone and broke(error.__cause__)
+                if in_doubt and not (keyed or UNKNOWN in str(error)):
+                    error.args = (f"{error} {UNKNOWN}",)
+                again = repeatable and (undone or (in_doubt and keyed))
                 # Those who wait for one worker would take the threads of those who need not.
-                if of_worker(error.__cause__):
+                again = again and not of_worker(error.__cause__)
+                if not again or time.monotonic() > deadline:
                     raise
-                time.sleep(0.2)
+                time.sleep(PAUSE_SECONDS)
 
     def _save(self, record: Record) -> Saved:
         if record.key is None:
@@ -271,12 +316,13 @@ class PostgresEngine(SqlEngine):
         highest = self.last_number()
         # Whoever has taken a number has a lock on its sequence until the end of the transaction.
         at_work = {*self.all(_HOLDERS, (self._sequence,))}
-        deadline = time.monotonic() + WAIT_SECONDS
+        wait = self._pool.wait_seconds
+        deadline = time.monotonic() + wait
         while at_work:
             if time.monotonic() > deadline:
                 raise StorageUnavailable(
-                    f"A transaction has been saving tracks for {WAIT_SECONDS:.0f} s; try again"
-                    " when it has ended."
+                    f"A transaction has been saving tracks for {wait:g} s; try again when it has"
+                    " ended."
                 )
             time.sleep(0.02)
             at_work &= {*self.all(_HOLDERS, (self._sequence,))}

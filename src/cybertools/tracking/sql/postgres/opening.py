@@ -1,47 +1,30 @@
 """From a URL to a storage in a PostgreSQL database."""
 
-from typing import Any
+import time
 
 import psycopg
-from psycopg_pool import ConnectionPool
 
 from cybertools.tracking.interfaces import Storage, attributes_of
-from cybertools.tracking.sql.postgres.connecting import Connection, check, translated
-from cybertools.tracking.sql.postgres.dialect import DataLoader
+from cybertools.tracking.sql.postgres.address import Address, address_from
+from cybertools.tracking.sql.postgres.connecting import Connection, translated
 from cybertools.tracking.sql.postgres.distributed import DistributedEngine
-from cybertools.tracking.sql.postgres.engine import WAIT_SECONDS, PostgresEngine
+from cybertools.tracking.sql.postgres.engine import PostgresEngine
+from cybertools.tracking.sql.postgres.pooling import PAUSE_SECONDS, Pool
 from cybertools.tracking.sql.postgres.schema import prepared, stored_in
 from cybertools.tracking.sql.postgres.steps import has_citus
 from cybertools.tracking.track import Track
 
 __all__ = ["names_in", "open_database"]
 
-CONNECTIONS = 16
-"""At most so many at once for each storage; further threads wait for one."""
-
 
 def open_database(url: str, name: str, factory: type[Track], durability: str) -> Storage:
     """The storage of that name in that database, made if it is not there."""
     attributes = attributes_of(factory)
-    with translated(), psycopg.connect(url, autocommit=True) as raw:
+    address = address_from(url)
+    with translated(), _connected(address) as raw:
         stored = prepared(Connection(raw), name, attributes)
         shards = stored.layout == "distributed" and has_citus(Connection(raw))
-
-    def configure(connection: psycopg.Connection[Any]) -> None:
-        connection.adapters.register_loader("json", DataLoader)
-        if durability != "full":
-            connection.execute("SET synchronous_commit = off")
-
-    pool = ConnectionPool(
-        url,
-        min_size=0,
-        max_size=CONNECTIONS,
-        timeout=WAIT_SECONDS,
-        kwargs={"autocommit": True},
-        configure=configure,
-        check=check,
-        open=True,
-    )
+    pool = Pool(address, durability)
     engine = (
         DistributedEngine(pool, stored.tables, attributes, shards)
         if stored.layout == "distributed"
@@ -52,5 +35,17 @@ def open_database(url: str, name: str, factory: type[Track], durability: str) ->
 
 def names_in(url: str) -> list[str]:
     """The sorted names of the storages in that database."""
-    with translated(), psycopg.connect(url, autocommit=True) as raw:
+    with translated(), _connected(address_from(url)) as raw:
         return [stored.name for stored in stored_in(Connection(raw))]
+
+
+def _connected(address: Address) -> psycopg.Connection[tuple[object, ...]]:
+    """The first connection: waits for a server that starts, not for one that is not there."""
+    deadline = time.monotonic() + address.wait_seconds
+    while True:
+        try:
+            return psycopg.connect(address.conninfo, autocommit=True)
+        except psycopg.OperationalError as error:
+            if "the database system is" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(PAUSE_SECONDS)

@@ -157,7 +157,10 @@ def _created(connection: Connection, name: str, attributes: tuple[str, ...]) -> 
         ).fetchone() or (False,)
         if not locked:
             return None
-        for statement in CATALOGUE.split(";\n"):
+        make_schema, *others = CATALOGUE.split(";\n")
+        found = connection.execute("SELECT to_regnamespace(?)", (SCHEMA,)).fetchone()
+        # Even IF NOT EXISTS it takes the right to make schemas in the database.
+        for statement in others if found and found[0] else (make_schema, *others):
             connection.execute(statement)
         return _existing(connection, name) or _create(connection, name, attributes)
 

@@ -1,0 +1,156 @@
+"""The connections of a storage to its PostgreSQL, kept from one call to the next."""
+
+import os
+import select
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from cybertools.tracking.sql.postgres.address import Address
+from cybertools.tracking.sql.postgres.connecting import first_line
+from cybertools.tracking.sql.postgres.dialect import DataLoader
+
+__all__ = ["CONNECTIONS", "Pool"]
+
+CONNECTIONS = 16
+"""At most so many at once for each storage; further threads wait for one."""
+
+PAUSE_SECONDS = 0.2
+"""Between two attempts to reach a server that is not there."""
+
+
+class Pool:
+    """Connections that are made as they are needed, and only handed out while they live.
+
+    A forked process makes its own: two that talk over one connection would get each other's
+    answers.
+    """
+
+    def __init__(self, address: Address, durability: str) -> None:
+        self.wait_seconds = address.wait_seconds
+        self._address = address
+        self._durability = durability
+        self._inherited: list[_Pool] = []
+        self._begin_life()
+
+    def _begin_life(self) -> None:
+        self._pid = os.getpid()
+        self._pool = _Pool(self._address, self._durability)
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection, for as long as the context lasts.
+
+        :raises PoolTimeout: there was none within the wait.
+        """
+        if self._pid != os.getpid():
+            self._inherited.append(self._pool)  # and not closed: that would end the parent's
+            self._begin_life()
+        pool = self._pool
+        # Not the pool's own context, which commits: there is nothing to, and it takes as long as
+        # a tenth of a look-up.
+        raw = pool.getconn()
+        try:
+            yield raw
+        finally:
+            pool.putconn(raw)
+
+    def close(self) -> None:
+        """Close the connections that are idle now, and the others when they are given back."""
+        if self._pid == os.getpid():
+            self._pool.close()
+
+
+class _Pool(ConnectionPool[psycopg.Connection[Any]]):
+    """The library's pool, which finds a server again at once and tells why it does not."""
+
+    def __init__(self, address: Address, durability: str) -> None:
+        self._closing = closing = Event()
+        self._failures = failures = list[str]()
+
+        def is_over(deadline: float) -> bool:
+            waiting = self.get_stats().get("requests_waiting", 0)
+            return closing.wait(PAUSE_SECONDS) or not (waiting or time.monotonic() < deadline)
+
+        class Persistent(psycopg.Connection[Any]):
+            """A connection that is tried for anew as long as somebody waits for one.
+
+            The pool's own attempts have pauses between that double: a server that is back after
+            16 s would be noticed after 31.
+            """
+
+            @classmethod
+            def connect(cls, conninfo: str = "", **options: Any) -> "Persistent":
+                deadline = time.monotonic() + address.wait_seconds
+                while True:
+                    try:
+                        connection = super().connect(conninfo, **options)
+                    except psycopg.OperationalError as error:
+                        failures[:] = [first_line(error)]
+                        if is_over(deadline):
+                            raise
+                    else:
+                        failures.clear()
+                        return connection
+
+        def configure(connection: psycopg.Connection[Any]) -> None:
+            connection.adapters.register_loader("json", DataLoader)
+            if durability != "full":
+                connection.execute("SET synchronous_commit = off")
+
+        super().__init__(
+            address.conninfo,
+            min_size=0,
+            max_size=CONNECTIONS,
+            timeout=address.wait_seconds,
+            reconnect_timeout=0,
+            kwargs={"autocommit": True},
+            connection_class=Persistent,
+            configure=configure,
+            check=self._refuse_dead,
+            open=True,
+        )
+
+    def getconn(self, timeout: float | None = None) -> psycopg.Connection[Any]:
+        """See `ConnectionPool.getconn`."""
+        try:
+            return super().getconn(timeout)
+        except PoolTimeout:
+            why = f"All {CONNECTIONS} connections of this storage are in use."
+            if self._failures:
+                why = f"PostgreSQL cannot be reached: {self._failures[0]}."
+            raise PoolTimeout(f"{why} Waited {self.timeout:g} s.") from None
+
+    def close(self, timeout: float = 5.0) -> None:
+        """See `ConnectionPool.close`."""
+        self._closing.set()
+        super().close(timeout)
+
+    def _refuse_dead(self, connection: psycopg.Connection[Any]) -> None:
+        """Find out, without asking the server, that it has closed an idle connection.
+
+        Such a connection has something to read. Else the next save would fail without anybody
+        knowing whether it was stored.
+        """
+        if not _has_something_to_read(connection.fileno()):
+            return
+        try:
+            connection.execute("")
+        except psycopg.Error:
+            # Hardly the only one, and for each that is found one by one the pool makes a pause.
+            self.check()
+            raise
+
+
+def _has_something_to_read(file: int) -> bool:
+    if sys.platform == "win32":  # it has no poll; elsewhere select fails beyond file 1,023
+        return bool(select.select([file], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(0))
