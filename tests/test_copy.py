@@ -100,6 +100,7 @@ def take(tracks: Storage, name: str, *values: Any) -> None:
     if name == "save":
         task, run, user, data, time, key = values
         known = run if run in tracks.runs else 0
+        user = user if key is None else "u"  # of one user: an engine may have keys for each
         tracks.saveUserTrack(task, known, user, data, timeStamp=time, key=key)
     elif name == "remove":
         if track_id(values[0]) in tracks:

@@ -12,9 +12,9 @@ __all__ = ["migrate"]
 @click.command(
     cls=Command,
     examples="""
-tracks --storage postgresql://db/app migrate --dry-run    what would be done
-tracks --storage postgresql://db/app migrate              do it
-tracks --storage postgresql://db/app migrate --distribute --dry-run
+tracks migrate --storage postgresql://db/app --dry-run    what would be done
+tracks migrate --storage postgresql://db/app              do it
+tracks migrate --storage postgresql://db/app --distribute --dry-run
 """,
 )
 @click.option("--dry-run", is_flag=True, help="Print the statements, but do nothing.")

@@ -100,6 +100,10 @@ class SqlEngine(Engine):
         row: Row | None = connection.execute(self.sql.track_to_change, (number,)).fetchone()
         return row
 
+    def delete(self, connection: Connection, number: int) -> bool:
+        """Delete the track of that number; False if there is none."""
+        return connection.execute(self.sql.remove, (number,)).fetchone() is not None
+
     # A key is unique in the storage. An engine in which it is less overrides these together.
 
     def keys_of(self, records: list[Record]) -> list[Any]:
@@ -169,7 +173,7 @@ class SqlEngine(Engine):
     def remove(self, number: int) -> bool:
         """See `Engine.remove`."""
         with self.writing() as connection:
-            return connection.execute(self.sql.remove, (number,)).fetchone() is not None
+            return self.delete(connection, number)
 
     def _spent(self, connection: Connection, record: Record) -> Saved | None:
         number = None if record.key is None else self.spent(connection, record)

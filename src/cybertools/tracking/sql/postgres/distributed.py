@@ -143,13 +143,12 @@ class DistributedEngine(PostgresEngine):
         row: Row | None = connection.execute(self.sql.track_to_change, (number, user[0])).fetchone()
         return row
 
-    def remove(self, number: int) -> bool:
-        """See `Engine.remove`."""
-        with self.writing() as connection:
-            user = connection.execute(self.sql.user_of, (number,)).fetchone()
-            if user is None:
-                return False
-            return connection.execute(self.sql.remove, (number, user[0])).fetchone() is not None
+    def delete(self, connection: Any, number: int) -> bool:
+        """See `SqlEngine.delete`."""
+        user = connection.execute(self.sql.user_of, (number,)).fetchone()
+        if user is None:
+            return False
+        return connection.execute(self.sql.remove, (number, user[0])).fetchone() is not None
 
     # Keys: each user has keys of their own
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from contextlib import closing
 
-import psycopg
-
 from cybertools.tracking.errors import SchemaError, StorageError
+from cybertools.tracking.sql.postgres.address import address_from
 from cybertools.tracking.sql.postgres.connecting import Connection, translated
 from cybertools.tracking.sql.postgres.distributing import DISTRIBUTION
+from cybertools.tracking.sql.postgres.opening import first_connection
 from cybertools.tracking.sql.postgres.schema import UPGRADES, VERSION, Stored, stored_in
 from cybertools.tracking.sql.postgres.steps import LOCK, SCHEMA, Step, has_citus, in_turn
 
@@ -16,7 +16,7 @@ __all__ = ["migrate_database"]
 
 def migrate_database(url: str, name: str, distribute: bool, dry_run: bool) -> Iterator[str]:
     """Bring all storages of a database up to date; see `opening.migrate_storage`."""
-    with translated(), closing(psycopg.connect(url, autocommit=True)) as raw:
+    with translated(), closing(first_connection(address_from(url))) as raw:
         connection = Connection(raw)
         if not dry_run:
             in_turn(lambda: _locked(connection))

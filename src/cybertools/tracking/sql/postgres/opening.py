@@ -14,14 +14,14 @@ from cybertools.tracking.sql.postgres.schema import prepared, stored_in
 from cybertools.tracking.sql.postgres.steps import has_citus
 from cybertools.tracking.track import Track
 
-__all__ = ["names_in", "open_database"]
+__all__ = ["first_connection", "names_in", "open_database"]
 
 
 def open_database(url: str, name: str, factory: type[Track], durability: str) -> Storage:
     """The storage of that name in that database, made if it is not there."""
     attributes = attributes_of(factory)
     address = address_from(url)
-    with translated(), _connected(address) as raw:
+    with translated(), first_connection(address) as raw:
         stored = prepared(Connection(raw), name, attributes)
         shards = stored.layout == "distributed" and has_citus(Connection(raw))
     pool = Pool(address, durability)
@@ -35,12 +35,12 @@ def open_database(url: str, name: str, factory: type[Track], durability: str) ->
 
 def names_in(url: str) -> list[str]:
     """The sorted names of the storages in that database."""
-    with translated(), _connected(address_from(url)) as raw:
+    with translated(), first_connection(address_from(url)) as raw:
         return [stored.name for stored in stored_in(Connection(raw))]
 
 
-def _connected(address: Address) -> psycopg.Connection[tuple[object, ...]]:
-    """The first connection: waits for a server that starts, not for one that is not there."""
+def first_connection(address: Address) -> psycopg.Connection[tuple[object, ...]]:
+    """A connection outside the pool: waits for a server that starts, not for one not there."""
     deadline = time.monotonic() + address.wait_seconds
     while True:
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cybertools.tracking.errors import StorageUnavailable
+from cybertools.tracking.sql.postgres.address import WAIT_SECONDS
 from cybertools.tracking.sql.postgres.connecting import Connection
 from cybertools.tracking.sql.statements import Tables
 
@@ -17,9 +18,6 @@ SCHEMA = "tracking"
 
 LOCK = zlib.crc32(SCHEMA.encode())
 """The advisory lock of whoever changes the tables."""
-
-WAIT_SECONDS = 30.0
-"""How long one waits for another who changes the tables."""
 
 _T = TypeVar("_T")
 
