@@ -15,6 +15,7 @@ from typing import NoReturn
 import pytest
 
 from tests.servers import distributed_database, missing_postgres, postgres_database
+from tests.services import missing_service, served
 
 __all__ = ["ENGINES", "EngineUnderTest", "fresh_url", "give_up"]
 
@@ -64,6 +65,18 @@ ENGINES = [
     EngineUnderTest("postgres", postgres_database, missing=missing_postgres),
     EngineUnderTest(
         "postgres-distributed", distributed_database, keys_of_users=True, missing=missing_postgres
+    ),
+    EngineUnderTest(
+        "http-sqlite",
+        served(url("sqlite:{folder}/tracks.db")),
+        transactional=False,
+        missing=missing_service,
+    ),
+    EngineUnderTest(
+        "http-postgres",
+        served(postgres_database),
+        transactional=False,
+        missing=lambda: missing_service() or missing_postgres(),
     ),
 ]
 

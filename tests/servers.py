@@ -21,6 +21,7 @@ __all__ = [
     "SHARDS",
     "distributed_database",
     "missing_postgres",
+    "on_stop",
     "postgres_database",
     "postgres_server",
     "stop_servers",
@@ -40,6 +41,11 @@ SHARDS = 4
 """Of each distributed storage, where there is Citus. Few, since each test makes them anew."""
 
 _stops: list[Callable[[], None]] = []
+
+
+def on_stop(stop: Callable[[], None]) -> None:
+    """Have something ended with the servers."""
+    _stops.append(stop)
 
 
 def stop_servers() -> None:
@@ -66,7 +72,7 @@ def postgres_server() -> str:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
 
-    _stops.append(stop)
+    on_stop(stop)
     return str(server.get_uri())
 
 

@@ -10,15 +10,24 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+
+from tests.engines import give_up
+from tests.services import missing_service, service_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = [page for page in PAGES if page.parent.name != "reference"]
 """The reference has signatures, no examples."""
+
+REMOTE = [ROOT / "docs" / "how-to" / "remote.md"]
+"""The pages whose examples need a service. It stands in for the one that they speak to."""
+SERVICE = "http://127.0.0.1:8080"
 
 BLOCK = re.compile(r"(?:<!-- file: (\S+) -->\n+)?^```(\w+)\n(.*?)^```$", re.M | re.S)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -92,13 +101,27 @@ def run_python(block: Block, names: dict[str, object], page: Path) -> None:
 def test_examples(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "example"}
-    for block in blocks_of(page):
-        if block.file:
-            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
-        elif block.kind == "console":
-            run_console(block, tmp_path, page)
-        elif block.kind == "python":
-            run_python(block, names, page)
+    with service_for(page, tmp_path) as address:
+        for block in blocks_of(page):
+            block = replace(block, text=block.text.replace(SERVICE, address))  # noqa: PLW2901
+            if block.file:
+                (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+            elif block.kind == "console":
+                run_console(block, tmp_path, page)
+            elif block.kind == "python":
+                run_python(block, names, page)
+
+
+@contextmanager
+def service_for(page: Path, folder: Path) -> Iterator[str]:
+    """The URL of the service that a page speaks to, if it does."""
+    if page not in REMOTE:
+        yield SERVICE
+        return
+    if missing := missing_service():
+        give_up(page.name, missing)
+    with service_of(f"sqlite:{folder}/served.db") as url:
+        yield url
 
 
 def test_links_between_pages() -> None:

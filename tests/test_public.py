@@ -96,6 +96,12 @@ def test_the_surface_is_there() -> None:
         assert getattr(package, name).__doc__
 
 
+def test_the_surface_of_the_remote_engine() -> None:
+    remote = imported(f"{PACKAGE}.remote")
+    assert remote.__all__ == ["AsyncStorage", "Patience", "open_service"]
+    assert all(getattr(remote, name).__doc__ for name in remote.__all__)
+
+
 def test_types_are_for_everyone() -> None:
     assert (FOLDER / "py.typed").is_file()
 

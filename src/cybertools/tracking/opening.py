@@ -24,7 +24,8 @@ SCHEMES = """\
   memory:              B-trees in this process
   zodb:PATH            the same, in a ZODB file
   sqlite:PATH          one SQLite file (without a path: in memory)
-  postgresql://…       PostgreSQL"""
+  postgresql://…       PostgreSQL
+  http(s)://…          a service"""
 
 
 def open_storage(
@@ -40,13 +41,16 @@ def open_storage(
     ``zodb:PATH``      the same, in a ZODB file (extra ``zodb``)
     ``sqlite:PATH``    one SQLite file; ``sqlite:`` alone is one in memory
     ``postgresql://``  PostgreSQL (extra ``postgres``), in the schema ``tracking``
+    ``https://``       a service (extra ``http``); its token is in the URL, as
+                       ``https://TOKEN@host``, or in ``TRACKS_TOKEN``
     =================  =====================================================
 
     :param name: one database holds several storages: ``'changes'``, ``'access'``.
     :param trackFactory: the track type, a subclass of `Track`.
     :param durability: ``'full'``: what was saved survives power loss. ``'normal'``: it survives
         the end of the process; power loss may take the last moments, never break the file.
-        ``'off'``: only as safe as the operating system makes it. Engines in memory ignore it.
+        ``'off'``: only as safe as the operating system makes it. Engines in memory ignore it, and
+        so does a service, which has been told for itself.
     :raises InvalidValue: there is no engine for that URL.
     :raises StorageError: the database cannot be opened.
     """
@@ -149,6 +153,24 @@ def _sqlite(path: str, name: str, factory: type[Track], durability: Durability) 
     return open_file(path, name, factory, durability)
 
 
+def _service(scheme: str) -> Callable[[str, str, type[Track], Durability], Storage]:
+    def open(path: str, name: str, factory: type[Track], _durability: Durability) -> Storage:
+        with _installed(scheme, "http"):
+            from cybertools.tracking.remote.opening import open_service
+        return open_service(f"{scheme}:{path}", name, factory)
+
+    return open
+
+
+def _service_names(scheme: str) -> Callable[[str], list[str]]:
+    def names(path: str) -> list[str]:
+        with _installed(scheme, "http"):
+            from cybertools.tracking.remote.opening import service_names
+        return service_names(f"{scheme}:{path}")
+
+    return names
+
+
 def _sqlite_names(path: str) -> list[str]:
     from cybertools.tracking.sql.sqlite import names_in
 
@@ -180,6 +202,8 @@ def _installed(scheme: str, extra: str) -> Iterator[None]:
 
 
 _OPENERS: dict[str, Callable[[str, str, type[Track], Durability], Storage]] = {
+    "http": _service("http"),
+    "https": _service("https"),
     "memory": _memory,
     "postgres": _postgres,
     "postgresql": _postgres,
@@ -188,6 +212,8 @@ _OPENERS: dict[str, Callable[[str, str, type[Track], Durability], Storage]] = {
 }
 
 _LISTERS: dict[str, Callable[[str], list[str]]] = {
+    "http": _service_names("http"),
+    "https": _service_names("https"),
     "memory": lambda _: [],
     "postgres": _postgres_names,
     "postgresql": _postgres_names,

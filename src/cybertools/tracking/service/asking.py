@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import aclosing
 from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
@@ -44,7 +45,7 @@ async def _tracks(service: Service, call: Call, pairs: Pairs) -> Reply:
     criteria = criteria_from(pairs)
     if call.wants(LINES):
         engine = call.collection.storage.engine
-        return lines(
+        return await lines(
             service,
             call.collection,
             lambda: iter(()) if criteria.is_empty else engine.stream(criteria),
@@ -88,7 +89,7 @@ def next_link(target: str) -> Header:
     return (b"link", f'<{target}>; rel="next"'.encode())
 
 
-def lines(
+async def lines(
     service: Service,
     collection: Collection,
     start: Callable[[], Iterator[T]],
@@ -100,7 +101,17 @@ def lines(
     """
     if collection.streams >= service.settings.line_streams:
         raise Overloaded(f"{collection.streams} queries are being sent as lines.")
-    return Reply(200, _lines(service, collection, start, written), LINES)
+    parts = _lines(service, collection, start, written)
+    # What is wrong with the question shows now, while it can still be the answer.
+    first = await anext(parts, b"")
+    return Reply(200, _joined(first, parts), LINES)
+
+
+async def _joined(first: bytes, others: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(others):
+        yield first
+        async for part in others:
+            yield part
 
 
 async def _lines(

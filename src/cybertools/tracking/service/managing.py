@@ -43,7 +43,7 @@ async def get_runs(service: Service, call: Call) -> Reply:
         return runs if task is None else (run for run in runs if run.taskId == task)
 
     if call.wants(LINES):
-        return lines(service, call.collection, found, lambda run: encode(run.as_dict()))
+        return await lines(service, call.collection, found, lambda run: encode(run.as_dict()))
     limit = page_limit(service, whole_number(asked, "limit"))
     runs: list[Run] = await call.collection.reader.work(lambda: [*islice(found(), limit + 1)])
     values = [run.as_dict() for run in runs[:limit]]
