@@ -13,7 +13,7 @@
         ├── StorageClosed                   the storage was closed before
         ├── StorageReadOnly                 the database may be read, not written
         ├── StorageUnavailable              busy or out of reach: trying again may help
-        ├── StorageNotFound                 the service has no storage of that name
+        ├── StorageNotFound                 there is no such file, or storage of a service
         └── SchemaError                     the database is of another kind or version
 
 An error of a driver never reaches a caller: it is the ``__cause__`` of one of these.
@@ -105,7 +105,7 @@ class StorageUnavailable(StorageError):
 
 
 class StorageNotFound(StorageError):
-    """A service has no storage of that name; it is made by one whose token may."""
+    """There is no such file; or a service has no storage of that name, which an admin can make."""
 
 
 class SchemaError(StorageError):

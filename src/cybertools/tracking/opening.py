@@ -65,7 +65,8 @@ def storage_names(url: str) -> list[str]:
 
     :raises InvalidValue: there is no engine for that URL.
     :raises Unsupported: the engine cannot tell.
-    :raises StorageError: the database is not there, or cannot be opened.
+    :raises StorageNotFound: the file is not there.
+    :raises StorageError: the database cannot be opened.
     """
     scheme, path = _parts(url)
     if scheme not in _LISTERS:

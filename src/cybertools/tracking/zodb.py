@@ -23,6 +23,7 @@ from cybertools.tracking.errors import (
     SchemaError,
     StorageClosed,
     StorageError,
+    StorageNotFound,
     StorageUnavailable,
 )
 from cybertools.tracking.interfaces import Engine, Info, Storage, attributes_of
@@ -233,11 +234,11 @@ def open_file(path: str, name: str, factory: type[Track]) -> Storage:
 def names_in(path: str) -> list[str]:
     """The sorted names of the storages in that file.
 
-    :raises StorageError: there is none.
+    :raises StorageNotFound: there is none.
     """
     real = _real(path)
     if not real.exists():
-        raise StorageError(f"There is no file {path}.")
+        raise StorageNotFound(f"There is no file {path}.")
     file = _enter(real)
     try:
         connection = file.db.open(transaction.TransactionManager())

@@ -64,7 +64,10 @@ class Storages:
 
     async def names(self) -> list[str]:
         """The sorted names of all that there are."""
-        there = await asyncio.to_thread(storage_names, self._settings.url)
+        try:
+            there = await asyncio.to_thread(storage_names, self._settings.url)
+        except StorageNotFound:  # the first storage makes the file
+            there = []
         return sorted({*there, *self._open})
 
     async def get(self, name: str) -> Collection:

@@ -16,7 +16,11 @@ from typing import Any, TypeAlias
 import orjson
 
 from cybertools.tracking.criteria import Scalar
-from cybertools.tracking.errors import SchemaError, StorageError, StorageUnavailable
+from cybertools.tracking.errors import (
+    SchemaError,
+    StorageNotFound,
+    StorageUnavailable,
+)
 from cybertools.tracking.interfaces import Info, Storage, attributes_of
 from cybertools.tracking.sql.engine import CHUNK, SqlEngine
 from cybertools.tracking.sql.pool import BUSY_SECONDS, Pool
@@ -323,13 +327,13 @@ def open_file(path: str, name: str, factory: type[Track], durability: str) -> St
 def names_in(path: str) -> list[str]:
     """The sorted names of the storages in that file.
 
-    :raises StorageError: there is none.
+    :raises StorageNotFound: there is none.
     """
     real = _real(path)
     if not real:
         return []
     if not Path(real).exists():
-        raise StorageError(f"There is no file {path}.")
+        raise StorageNotFound(f"There is no file {path}.")
     pool = Pool(real, "full")
     try:
         with pool.reading() as connection:
