@@ -8,7 +8,8 @@ import pytest
 
 from cybertools.tracking import open_storage
 from cybertools.tracking.errors import InvalidType, InvalidValue, SchemaError, StorageError
-from tests.engines import ENGINES, EngineUnderTest, give_up
+from cybertools.tracking.opening import storage_names
+from tests.engines import ENGINES, EngineUnderTest, fresh_url, give_up
 
 FILES = [engine for engine in ENGINES if engine.name in ("sqlite", "zodb")]
 
