@@ -247,4 +247,5 @@ def test_other_engines_are_served_as_well(scheme: str, tmp_path: Path) -> None:
         assert again.status_code == 200
         assert service.get("tracks", **{"data.state": "x"})["tracks"] == []
         assert service.get("tracks/count") == {"count": 3}
+        assert [run["runId"] for run in service.get("runs", after=1)["runs"]] == [2, 3]
         assert service.client.get("/readyz").status_code == 200

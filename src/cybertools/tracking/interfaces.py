@@ -522,6 +522,8 @@ class Engine(ABC):
 
     writers: ClassVar[int] = 1
     """So many threads that save at once get more done than one."""
+    is_near: bool = False
+    """A look-up by an index takes microseconds: it waits neither for a server nor for a writer."""
 
     # Saving
 

@@ -17,21 +17,25 @@ _Question: TypeAlias = tuple[Callable[[], Any], asyncio.Future[Any]]
 class Reader:
     """Asks a storage, for one event loop.
 
-    What takes no longer than to wake a thread (`ask`: a look-up by an index) is handed to a thread
-    that takes all such questions that have come and answers them together. What may take long
-    (`work`) has a thread of its own out of a pool.
+    What takes no longer than to wake a thread (`ask`: a look-up by an index) is answered at once
+    where the engine is near; else it is handed to a thread that takes all such questions that have
+    come and answers them together. What may take long (`work`) has a thread out of a pool.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, is_near: bool) -> None:
         self._loop = asyncio.get_running_loop()
+        self._is_near = is_near
         self._pool = ThreadPoolExecutor(threads, "reader")
         self._arrived: list[_Question] = []
         self._queue: SimpleQueue[list[_Question] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._answer_all, name="answers", daemon=True)
         self._thread.start()
 
-    def ask(self, question: Callable[[], T]) -> asyncio.Future[T]:
+    async def ask(self, question: Callable[[], T]) -> T:
         """The answer to a small question."""
+        return question() if self._is_near else await self._asked(question)
+
+    def _asked(self, question: Callable[[], T]) -> asyncio.Future[T]:
         future = self._loop.create_future()
         if not self._arrived:
             self._loop.call_soon(self._hand_over)

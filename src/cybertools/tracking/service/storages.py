@@ -111,7 +111,7 @@ class Storages:
 
     def _collection(self, name: str, storage: Storage) -> Collection:
         settings = self._settings
-        reader = Reader(READERS)
+        reader = Reader(READERS, storage.engine.is_near)
         feed = Feed(
             storage,
             reader,

@@ -184,6 +184,7 @@ class SqliteEngine(SqlEngine):
         super().__init__(tables, SqliteDialect(), attributes)
         self._pool = pool
         self._name = name
+        self.is_near = bool(pool.path)  # in memory, readers and writers take turns
         self._spend_keys = f"INSERT INTO {tables.keys} (key, number) VALUES (?, ?)"
         self._highest = (
             f"SELECT max(coalesce((SELECT max(number) FROM {tables.tracks}), 0), retired)"
