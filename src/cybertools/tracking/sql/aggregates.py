@@ -59,10 +59,16 @@ def answer_from(question: Question, rows: Sequence[Any], dialect: Dialect) -> An
     if isinstance(question, Spread | RunSpread):
         place = len(question.by) if isinstance(question, Spread) else 1
         return [tuple(row) for row in rows if row[place]]
-    if isinstance(question, Groups) and _only_periods(question) is not None:
-        return [tuple(row) for row in rows if row[1]]
-    fields = isinstance(question, Groups) and any(isinstance(k, Field) for k in question.keys)
-    if not isinstance(question, Groups) or not fields:
+    if not isinstance(question, Groups):
+        return [*map(tuple, rows)]
+    for place, key in enumerate(question.keys):
+        if isinstance(key, Periods):
+            # Tracks outside are counted as well, in places of their own: a condition that keeps
+            # them out would make databases read along the index by time, track by track.
+            rows = [row for row in rows if 0 <= row[place] < len(key.edges) - 1]
+    if _only_periods(question) is not None:
+        rows = [row for row in rows if row[1]]
+    if not any(isinstance(key, Field) for key in question.keys):
         return [*map(tuple, rows)]
     decode = [dialect.field_value if isinstance(key, Field) else None for key in question.keys]
     decode += [None] * len(question.measures)
@@ -92,7 +98,7 @@ def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
     criteria, values = question.criteria, list[Any]()
     columns: list[str] = []
     for key in keys:
-        criteria = _within(criteria, key)
+        criteria = criteria if question.top is None else _within(criteria, key)
         column = _key(key, dialect)
         columns.append(f"{column.sql} AS k{len(columns)}")
         values += column.values
@@ -261,9 +267,10 @@ def _total(expression: str) -> str:
 
 def _cohorts(question: Cohorts, tables: Tables, dialect: Dialect) -> Bound:
     place = dialect.period(question.periods.edges)
-    where = _where(_within(question.criteria, question.periods), dialect)
+    where = _where(question.criteria, dialect)
     seen = f"SELECT userName, {place.sql} AS p FROM {tables.tracks}{where.sql} GROUP BY 1, 2"
     firsts = f"SELECT p, min(p) OVER (PARTITION BY userName) AS f FROM ({seen}) AS seen"
+    firsts += f" WHERE p >= 0 AND p < {len(question.periods.edges) - 1}"
     return Bound(
         f"SELECT f, p, count(*) FROM ({firsts}) AS firsts GROUP BY 1, 2",
         [*place.values, *where.values],

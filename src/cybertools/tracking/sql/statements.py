@@ -67,7 +67,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def period(self, edges: Sequence[int]) -> Bound:
-        """The place of the last edge that is not after the time stamp; there is one."""
+        """The place of the last edge that is not after the time stamp; -1 if there is none."""
 
     @abstractmethod
     def micros(self, seconds: str) -> str:
