@@ -117,9 +117,11 @@ def questions(kind: str) -> dict[str, tuple[str, dict[str, Any], str]]:
         "top verbs": (
             "top",
             {"what": "verb"},
-            f"SELECT {verb}, count(*), count(DISTINCT taskId), count(DISTINCT userName),"
-            " count(DISTINCT runId), min(timeStamp), max(timeStamp) FROM {tracks} GROUP BY 1"
-            " ORDER BY 2 DESC LIMIT 10",
+            (
+                f"SELECT {verb}, count(*), count(DISTINCT taskId), count(DISTINCT userName),"
+                " count(DISTINCT runId), min(timeStamp), max(timeStamp) FROM {tracks} GROUP BY 1"
+                " ORDER BY 2 DESC LIMIT 10"
+            ),
         ),
         "active users by day": (
             "active",
@@ -129,8 +131,10 @@ def questions(kind: str) -> dict[str, tuple[str, dict[str, Any], str]]:
         "present": (
             "present",
             {"at": "2026-04-01T12:00:00Z"},
-            "SELECT userName, taskId, runId, count(*), max(timeStamp) FROM {tracks}"
-            " WHERE timeStamp BETWEEN 1775043900 AND 1775044800 GROUP BY 1, 2, 3",
+            (
+                "SELECT userName, taskId, runId, count(*), max(timeStamp) FROM {tracks}"
+                " WHERE timeStamp BETWEEN 1775043900 AND 1775044800 GROUP BY 1, 2, 3"
+            ),
         ),
         "changes": (
             "changes",
@@ -156,34 +160,42 @@ def questions(kind: str) -> dict[str, tuple[str, dict[str, Any], str]]:
         "funnel": (
             "funnel",
             {"steps": STEPS},
-            "WITH a AS (SELECT userName, min(timeStamp) AS t FROM {tracks} WHERE"
-            f" taskId = '{STEPS[0]}' GROUP BY 1), b AS (SELECT x.userName, min(x.timeStamp) AS t"
-            " FROM {tracks} x JOIN a ON a.userName = x.userName AND x.timeStamp > a.t WHERE"
-            f" taskId = '{STEPS[1]}' GROUP BY 1), c AS (SELECT x.userName, min(x.timeStamp) AS t"
-            " FROM {tracks} x JOIN b ON b.userName = x.userName AND x.timeStamp > b.t WHERE"
-            f" taskId = '{STEPS[2]}' GROUP BY 1)"
-            " SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b), (SELECT count(*) FROM c)",
+            (
+                "WITH a AS (SELECT userName, min(timeStamp) AS t FROM {tracks} WHERE"
+                f" taskId = '{STEPS[0]}' GROUP BY 1), b AS (SELECT x.userName, min(x.timeStamp) AS t"
+                " FROM {tracks} x JOIN a ON a.userName = x.userName AND x.timeStamp > a.t WHERE"
+                f" taskId = '{STEPS[1]}' GROUP BY 1), c AS (SELECT x.userName, min(x.timeStamp) AS t"
+                " FROM {tracks} x JOIN b ON b.userName = x.userName AND x.timeStamp > b.t WHERE"
+                f" taskId = '{STEPS[2]}' GROUP BY 1)"
+                " SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b), (SELECT count(*) FROM c)"
+            ),
         ),
         "retention by week": (
             "retention",
             {"timezone": ZONE},
-            "SELECT f, p, count(*) FROM (SELECT p, min(p) OVER (PARTITION BY userName) AS f FROM"
-            f" ({seen}) s) s GROUP BY 1, 2",
+            (
+                "SELECT f, p, count(*) FROM (SELECT p, min(p) OVER (PARTITION BY userName) AS f FROM"
+                f" ({seen}) s) s GROUP BY 1, 2"
+            ),
         ),
         "paths": (
             "paths",
             {},
-            "SELECT task, CASE WHEN later - timeStamp <= 1800 THEN following END, count(*) FROM"
-            f" (SELECT {lasts}, lead(taskId) OVER ({window}) AS following,"
-            f" lead(timeStamp) OVER ({window}) AS later FROM {{tracks}}) s"
-            " WHERE following IS NULL OR later - timeStamp > 1800 OR following <> task"
-            " GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 20",
+            (
+                "SELECT task, CASE WHEN later - timeStamp <= 1800 THEN following END, count(*) FROM"
+                f" (SELECT {lasts}, lead(taskId) OVER ({window}) AS following,"
+                f" lead(timeStamp) OVER ({window}) AS later FROM {{tracks}}) s"
+                " WHERE following IS NULL OR later - timeStamp > 1800 OR following <> task"
+                " GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 20"
+            ),
         ),
         "journey": (
             "journey",
             {"userName": "anna"},
-            "SELECT * FROM {tracks} WHERE userName = 'anna'"
-            " ORDER BY timeStamp DESC, number DESC LIMIT 100",
+            (
+                "SELECT * FROM {tracks} WHERE userName = 'anna'"
+                " ORDER BY timeStamp DESC, number DESC LIMIT 100"
+            ),
         ),
     }
 
@@ -243,9 +255,8 @@ def main(
                 pass
             over_parquet = duckdb_over(parquet)
         in_duckdb = questions("duckdb")
-        print(
-            f"{len(storage):,} tracks, {kind}\n\n| question | report ms | SQL ms | ratio | DuckDB ms |"
-        )
+        print(f"{len(storage):,} tracks, {kind}\n")
+        print("| question | report ms | SQL ms | ratio | DuckDB ms |")
         print("|---|---:|---:|---:|---:|")
         overview = 0.0
         for name, (report, arguments, sql) in questions(kind).items():
