@@ -162,20 +162,22 @@ def questions(kind: str) -> dict[str, tuple[str, dict[str, Any], str]]:
             {"steps": STEPS},
             (
                 "WITH a AS (SELECT userName, min(timeStamp) AS t FROM {tracks} WHERE"
-                f" taskId = '{STEPS[0]}' GROUP BY 1), b AS (SELECT x.userName, min(x.timeStamp) AS t"
-                " FROM {tracks} x JOIN a ON a.userName = x.userName AND x.timeStamp > a.t WHERE"
-                f" taskId = '{STEPS[1]}' GROUP BY 1), c AS (SELECT x.userName, min(x.timeStamp) AS t"
-                " FROM {tracks} x JOIN b ON b.userName = x.userName AND x.timeStamp > b.t WHERE"
-                f" taskId = '{STEPS[2]}' GROUP BY 1)"
-                " SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b), (SELECT count(*) FROM c)"
+                f" taskId = '{STEPS[0]}' GROUP BY 1),"
+                " b AS (SELECT x.userName, min(x.timeStamp) AS t FROM {tracks} x"
+                " JOIN a ON a.userName = x.userName AND x.timeStamp > a.t"
+                f" WHERE taskId = '{STEPS[1]}' GROUP BY 1),"
+                " c AS (SELECT x.userName, min(x.timeStamp) AS t FROM {tracks} x"
+                " JOIN b ON b.userName = x.userName AND x.timeStamp > b.t"
+                f" WHERE taskId = '{STEPS[2]}' GROUP BY 1) SELECT (SELECT count(*) FROM a),"
+                " (SELECT count(*) FROM b), (SELECT count(*) FROM c)"
             ),
         ),
         "retention by week": (
             "retention",
             {"timezone": ZONE},
             (
-                "SELECT f, p, count(*) FROM (SELECT p, min(p) OVER (PARTITION BY userName) AS f FROM"
-                f" ({seen}) s) s GROUP BY 1, 2"
+                "SELECT f, p, count(*) FROM (SELECT p, min(p) OVER (PARTITION BY userName) AS f"
+                f" FROM ({seen}) s) s GROUP BY 1, 2"
             ),
         ),
         "paths": (

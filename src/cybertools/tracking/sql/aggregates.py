@@ -278,6 +278,40 @@ def _cohorts(question: Cohorts, tables: Tables, dialect: Dialect) -> Bound:
 
 
 def _funnel(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
+    """Without a window, when each step was first reached is all that matters."""
+    if question.window is None:
+        return _first_reached(question, tables, dialect)
+    return _last_reached(question, question.window, tables, dialect)
+
+
+def _first_reached(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
+    """In ``c1`` is what meets the second step after the first was reached, in ``f1`` its first."""
+    base = _condition(question.criteria, dialect)
+    parts: list[str] = []
+    values: list[Any] = []
+    for place, step in enumerate(question.steps):
+        condition = _condition(step, dialect)
+        found = (
+            f"SELECT {question.per} AS who, timeStamp AS t, number AS n FROM {tables.tracks}"
+            f" WHERE ({condition.sql}) AND ({base.sql})"
+        )
+        values += [*condition.values, *base.values]
+        if place:
+            found = (
+                f"SELECT x.who, x.t, x.n FROM ({found}) AS x JOIN f{place - 1} p"
+                " ON p.who = x.who AND (x.t > p.t OR (x.t = p.t AND x.n > p.n))"
+            )
+        parts.append(f"c{place} AS ({found})")
+        parts.append(
+            f"f{place} AS (SELECT c.who, c.t, min(c.n) AS n FROM c{place} c"
+            f" JOIN (SELECT who, min(t) AS t FROM c{place} GROUP BY who) e"
+            " ON e.who = c.who AND e.t = c.t GROUP BY c.who, c.t)"
+        )
+    numbers = (f"(SELECT count(*) FROM f{place})" for place in range(len(question.steps)))
+    return Bound(f"WITH {', '.join(parts)} SELECT {', '.join(numbers)}", values)
+
+
+def _last_reached(question: Funnel, window: float, tables: Tables, dialect: Dialect) -> Bound:
     """Each step is a subquery around that of the step before.
 
     In it ``l1`` is when the first step was last reached, before a track; ``l2`` the second.
@@ -297,8 +331,7 @@ def _funnel(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
     for place in range(1, len(conditions)):
         before = f"max(CASE WHEN {reached[-1]} THEN t END) OVER ({frame}) AS l{place}"
         sql = f"SELECT *, {before} FROM ({sql}) AS s{place}"
-        gap = "IS NOT NULL" if question.window is None else f"<= {question.window!r}"
-        reached.append(f"m{place} AND t - l{place} {gap}")
+        reached.append(f"m{place} AND t - l{place} <= {window!r}")
     most = (f"max(CASE WHEN {r} THEN 1 ELSE 0 END) AS h{i}" for i, r in enumerate(reached))
     furthest = f"SELECT who, {', '.join(most)} FROM ({sql}) AS steps GROUP BY who"
     numbers = (f"coalesce({_total(f'h{place}')}, 0)" for place in range(len(reached)))
