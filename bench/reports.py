@@ -79,6 +79,20 @@ def ranked(kind: str, units: str, by: str = "") -> str:
     return RANKED[kind].format(units=units, **(parts if by else dict.fromkeys(parts, "")))
 
 
+def by_state(kind: str) -> str:
+    """How runs' durations are spread, in all and by what became of the runs."""
+    spans = SPANS_OF[kind]
+    if kind == "duckdb":
+        return ranked(kind, spans)
+    state = f"CASE WHEN finished THEN 'finished' WHEN coalesce(l, startedAt) < {NOW} THEN 'a' END"
+    units = spans.replace("SELECT ", f"SELECT {state} AS state, ", 1)
+    whole = ranked(kind, spans)
+    return f"SELECT NULL AS state, x.* FROM ({whole}) x UNION ALL {ranked(kind, units, 'state')}"
+
+
+NOW = 1_780_000_000
+
+
 def questions(kind: str) -> dict[str, tuple[str, dict[str, Any], str]]:
     """Of each question: a report, its arguments, and the SQL."""
     day, verb = DAY[kind], FIELD[kind]
@@ -141,7 +155,7 @@ def questions(kind: str) -> dict[str, tuple[str, dict[str, Any], str]]:
             {},
             "SELECT * FROM {tracks} ORDER BY timeStamp DESC, number DESC LIMIT 20",
         ),
-        "runs": ("runs", {}, ranked(kind, SPANS_OF[kind])),
+        "runs": ("runs", {}, by_state(kind)),
         "durations": (
             "durations",
             {},

@@ -185,9 +185,7 @@ def _spread(question: Spread, tables: Tables, dialect: Dialect) -> Bound:
     }[question.measure]
     unit = ", ".join(question.unit)
     units = f"SELECT {unit}, {value} AS v FROM {tables.tracks}{where.sql} GROUP BY {unit}"
-    return _distribution(
-        Bound(units, where.values), question.by, question.percentiles, question.edges
-    )
+    return _distribution(Bound(units, where.values), question.by, question, dialect)
 
 
 def _run_spread(question: RunSpread, tables: Tables, dialect: Dialect) -> Bound:
@@ -214,47 +212,42 @@ def _run_spread(question: RunSpread, tables: Tables, dialect: Dialect) -> Bound:
         f" WHEN ended < {dialect.time_value} THEN 'abandoned' ELSE 'open' END AS state,"
         f" {dialect.micros('ended - began')} AS v FROM ({spans}) AS spans"
     )
-    equal = f"SELECT state, v, count(*) AS k FROM ({states}) AS states GROUP BY state, v"
-    both = (
-        f"WITH equal AS ({equal})"
-        " SELECT state, v, k FROM equal UNION ALL SELECT NULL, v, k FROM equal"
-    )
-    return _spread_of(
-        Bound(both, [question.abandoned, *values]),
-        "state",
-        question.percentiles,
-        question.edges,
-    )
+    units = Bound(states, [question.abandoned, *values])
+    return _distribution(units, ("state",), question, dialect)
 
 
 def _distribution(
-    units: Bound, by: Sequence[str], percentiles: Sequence[int], edges: Sequence[int]
+    units: Bound, by: Sequence[str], asked: Spread | RunSpread, dialect: Dialect
 ) -> Bound:
-    """How the values ``v`` of units are spread.
+    """How the values ``v`` of units are spread; of runs also those of all states together.
 
     Equal values are put together first: so many numbers are summed up, and not so many rows ranked.
     """
     names = ", ".join(by)
-    equal = f"SELECT {', '.join([*by, 'v'])}, count(*) AS k FROM ({units.sql}) AS units"
-    equal += f" GROUP BY {', '.join([*by, 'v'])}"
-    return _spread_of(Bound(equal, units.values), names, percentiles, edges)
-
-
-def _spread_of(equal: Bound, names: str, percentiles: Sequence[int], edges: Sequence[int]) -> Bound:
-    """The same, of numbers ``k`` of equal values."""
-    by = [names] if names else []
-    columns = [*by, _total("k"), _total("v * k"), "min(v)", "max(v)"]
-    sql = f"({equal.sql}) AS equal"
-    if percentiles:
-        window = f"PARTITION BY {names} ORDER BY v" if by else "ORDER BY v"
-        ranked = f"SELECT {', '.join([*by, 'v', 'k'])}, sum(k) OVER ({window}) AS r"
-        sql = f"({ranked}, sum(k) OVER ({window.partition('ORDER')[0]}) AS n FROM {sql}) AS ranked"
-        columns += (f"min(CASE WHEN r * 100 >= n * {each} THEN v END)" for each in percentiles)
-    for edge, end in zip(edges, (*edges[1:], None), strict=False):
+    percentiles = [*map(dialect.percentile, asked.percentiles)]
+    ranks = not all(percentiles)
+    sql = f"SELECT {', '.join([*by, 'v'])}, 1 AS k FROM ({units.sql}) AS units"
+    if ranks or not percentiles:
+        sql = f"{sql.replace('1 AS k', 'count(*) AS k')} GROUP BY {', '.join([*by, 'v'])}"
+    if isinstance(asked, RunSpread):
+        sql = (
+            f"WITH one AS ({sql}) SELECT state, v, k FROM one UNION ALL SELECT NULL, v, k FROM one"
+        )
+    if ranks:
+        window = f"PARTITION BY {names} " if by else ""
+        sql = (
+            f"SELECT {', '.join([*by, 'v', 'k'])}, sum(k) OVER ({window}ORDER BY v) AS r,"
+            f" sum(k) OVER ({window}) AS n FROM ({sql}) AS one"
+        )
+        percentiles = [
+            f"min(CASE WHEN r * 100 >= n * {each} THEN v END)" for each in asked.percentiles
+        ]
+    columns = [*by, _total("k"), _total("v * k"), "min(v)", "max(v)", *percentiles]
+    for edge, end in zip(asked.edges, (*asked.edges[1:], None), strict=False):
         below = "" if end is None else f" AND v < {end:d}"
         columns.append(_total(f"CASE WHEN v >= {edge:d}{below} THEN k ELSE 0 END"))
     group = f" GROUP BY {names}" if by else ""
-    return Bound(f"SELECT {', '.join(columns)} FROM {sql}{group}", equal.values)
+    return Bound(f"SELECT {', '.join(columns)} FROM ({sql}) AS spread{group}", units.values)
 
 
 def _total(expression: str) -> str:

@@ -73,6 +73,10 @@ class Dialect(ABC):
     def micros(self, seconds: str) -> str:
         """A difference of times as whole microseconds."""
 
+    def percentile(self, percent: int) -> str:  # noqa: ARG002
+        """That percentile of ``v`` as an aggregate; empty where there is none."""
+        return ""
+
     def by_period(
         self,
         tracks: str,  # noqa: ARG002
