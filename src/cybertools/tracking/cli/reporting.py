@@ -108,9 +108,9 @@ tracks report funnel python/lesson-01 python/quiz-01
 )
 @click.pass_context
 def report(context: click.Context) -> None:
-    """Answer a question about many tracks: how much, who, how long, where to.
+    """Answer a question about many tracks.
 
-    Without a name, list the reports.
+    How much, who, how long, where to. Without a name, list the reports.
     """
     if context.invoked_subcommand is None:
         print_rows(

@@ -22,6 +22,10 @@ ColumnType: TypeAlias = Literal["text", "integer", "number", "time", "value", "j
 is a text, a number or a truth value; json is JSON text."""
 
 
+NOTHING = "–"  # noqa: RUF001 (a dash, not a minus)
+"""What people read where there is no text or value."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table."""
@@ -150,7 +154,7 @@ class Table:
         :param zone: by default that of the table's parameters, or UTC.
         """
         if cell is None:
-            return "\N{EN DASH}" if column.type in ("text", "value") else ""
+            return NOTHING if column.type in ("text", "value") else ""
         if column.type == "time" and isinstance(cell, int | float):
             return shown_time(float(cell), zone or self.zone)
         if isinstance(cell, bool):

@@ -126,7 +126,8 @@ class SqliteDialect(Dialect):
 
     def period(self, edges: Sequence[int]) -> Bound:
         """See `Dialect.period`. Periods of one length are found by a division."""
-        return Bound(_place([*_even_spans(edges)]))
+        place = _place([*_even_spans(edges)])
+        return Bound(f"CASE WHEN timeStamp < {edges[0]} THEN -1 ELSE {place} END")
 
     def micros(self, seconds: str) -> str:
         """See `Dialect.micros`."""

@@ -69,11 +69,15 @@ class Dialect(ABC):
 
     @abstractmethod
     def period(self, edges: Sequence[int]) -> Bound:
-        """The place of the last edge that is not after the time stamp; there is one."""
+        """The place of the last edge that is not after the time stamp; -1 if there is none."""
 
     @abstractmethod
     def micros(self, seconds: str) -> str:
         """A difference of times as whole microseconds."""
+
+    def percentile(self, percent: int) -> str:  # noqa: ARG002
+        """That percentile of ``v`` as an aggregate; empty where there is none."""
+        return ""
 
     def by_period(
         self,
