@@ -267,6 +267,46 @@ def test_reports_equal_what_is_counted_by_hand(open: Opener, data: st.DataObject
         check(storage, Brute(storage, **data.draw(CRITERIA)), data.draw)
 
 
+CROWD = st.lists(
+    st.fixed_dictionaries(
+        {
+            "taskId": st.sampled_from(["a", "ab", "b"]),
+            "userName": st.sampled_from(["u1", "u2"]),
+            "data": st.sampled_from([{"state": "new"}, {"state": 1}, {}]),
+            "timeStamp": st.integers(0, 6).map(lambda second: SPRING + second),
+            "run": st.sampled_from(["s1", "s2", "s3", "s4"]),
+        }
+    ),
+    min_size=15,
+    max_size=40,
+)
+"""Many tracks in a few seconds: times between them are often just those that are asked for."""
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(crowd=CROWD, data=st.data())
+def test_reports_of_a_crowd(open: Opener, crowd: list[Any], data: st.DataObject) -> None:
+    storage = filled(open, [("save", save) for save in crowd])
+    brute = Brute(storage)
+    for per in ("userName", "runId"):
+        steps = data.draw(st.lists(st.sampled_from(["a", "ab", "b", "a*"]), min_size=2, max_size=4))
+        asked = [{"taskId": step} for step in steps]
+        for window in (None, 1, 2):
+            table = funnel(storage, steps, window, per)
+            numbers = table.column("users" if per == "userName" else "runs")
+            assert numbers == brute.funnel(asked, window, per)
+        for gap in (1, 2):
+            assert list(paths(storage, per, gap, 50)) == brute.paths(per, gap)
+    assert list(times(storage)) == brute.times()
+    assert bare(retries(storage), "taskId", "median", "p90") == [
+        (row[0], row[5], row[6]) for row in brute.retries()
+    ]
+    end = data.draw(st.sampled_from([run.end for run in brute.runs]))
+    assert list(runs(storage, 1, end + 1)) == brute.run_states(end + 1, 1)
+    table = durations(storage)
+    assert table.column("runs") == brute.durations(bare(table, "from", "to"))
+
+
 @given(
     st.floats(0, 2.0**33 - 1),
     st.floats(0, 30 * 86_400),
