@@ -17,9 +17,19 @@ from tests.engines import give_up
 PACKAGE = package.__name__
 FOLDER = Path(package.__file__).parent
 
-CONTRACT = {"codec", "criteria", "errors", "interfaces", "record", "track", "values"}
+CONTRACT = {
+    "codec",
+    "criteria",
+    "errors",
+    "interfaces",
+    "questions",
+    "record",
+    "tally",
+    "track",
+    "values",
+}
 OPENING = "opening"
-ENGINES = {"btree", "btree_index", "btree_query", "remote", "sql", "zodb"}
+ENGINES = {"btree", "btree_counting", "btree_index", "btree_query", "remote", "sql", "zodb"}
 """Each other room is a door."""
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."))

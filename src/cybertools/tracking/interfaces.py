@@ -42,6 +42,7 @@ from cybertools.tracking.errors import (
     TrackingError,
     TrackNotFound,
 )
+from cybertools.tracking.questions import Answer, Question
 from cybertools.tracking.record import Record, record_from
 from cybertools.tracking.track import METADATA, Row, Run, RunRow, Track
 from cybertools.tracking.values import (
@@ -577,6 +578,28 @@ class Engine(ABC):
     @abstractmethod
     def task_ids(self) -> list[str]:
         """The sorted ids of all tasks with tracks."""
+
+    # Counting
+
+    def aggregate(self, question: Question) -> Answer:
+        """The answer to a question about many tracks.
+
+        An engine that has nothing quicker reads the tracks once, and keeps what it counts.
+        """
+        from cybertools.tracking.tally import answered
+
+        return answered(question, self.stream, lambda: self.runs("all"))
+
+    def report(
+        self,
+        name: str,  # noqa: ARG002
+        arguments: Mapping[str, Any],  # noqa: ARG002
+    ) -> Mapping[str, Any] | None:
+        """A whole report as JSON has it, from an engine that is a door to a distant storage.
+
+        None from all others, whose reports are made here of what `aggregate` answers.
+        """
+        return None
 
     # Runs
 

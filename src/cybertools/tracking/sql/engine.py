@@ -9,7 +9,9 @@ from typing import Any, NoReturn, Protocol
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageError
 from cybertools.tracking.interfaces import Change, Engine, Info, Receipt, RunState, Saved
+from cybertools.tracking.questions import Answer, Question
 from cybertools.tracking.record import Record
+from cybertools.tracking.sql.aggregates import answer_from, answer_to_nothing, bound_for
 from cybertools.tracking.sql.statements import Dialect, Part, Statements, Tables, parts_for
 from cybertools.tracking.track import Row, Run, RunRow
 from cybertools.tracking.values import merge_data, now, track_id
@@ -314,6 +316,13 @@ class SqlEngine(Engine):
     def task_ids(self) -> list[str]:
         """See `Engine.task_ids`."""
         return [row[0] for row in self.all(self.sql.task_ids)]
+
+    def aggregate(self, question: Question) -> Answer:
+        """See `Engine.aggregate`."""
+        if question.criteria.is_empty:
+            return answer_to_nothing(question)
+        bound = bound_for(question, self.tables, self.dialect)
+        return answer_from(question, self.all(bound.sql, bound.values), self.dialect)
 
     def all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a SELECT."""

@@ -6,13 +6,21 @@ users and a run's start and end from the tracks' indexes, the next number from t
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cybertools.tracking.criteria import Criteria, Match, Scalar, prefix_end
 from cybertools.tracking.track import METADATA
 
-__all__ = ["Dialect", "Part", "Statements", "Tables", "parts_for"]
+__all__ = ["Bound", "Dialect", "Part", "Statements", "Tables", "parts_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A statement or an expression, and the values that are bound in it."""
+
+    sql: str
+    values: list[Any] = field(default_factory=list)
 
 
 class Dialect(ABC):
@@ -44,6 +52,32 @@ class Dialect(ABC):
     @abstractmethod
     def any_of(self, expression: str, values: Sequence[Any]) -> tuple[str, list[Any]]:
         """The condition that an expression has one of several values, and its values."""
+
+    # Counting
+
+    @abstractmethod
+    def field(self, path: Sequence[str]) -> Bound:
+        """The value in the data where these keys lead to, so that equal values are the same."""
+
+    @abstractmethod
+    def field_value(self, key: Any) -> str | int | float | bool | None:
+        """What that expression gave, as the data have it."""
+
+    @abstractmethod
+    def field_order(self, name: str) -> str:
+        """By what such values, in a column of that name, are ordered as `order_of` does."""
+
+    @abstractmethod
+    def period(self, edges: Sequence[int]) -> Bound:
+        """The place of the last edge that is not after the time stamp; there is one."""
+
+    @abstractmethod
+    def micros(self, seconds: str) -> str:
+        """A difference of times as whole microseconds."""
+
+    def counted(self, tracks: str, edges: Sequence[int]) -> Bound | None:  # noqa: ARG002
+        """A quicker way, if there is one, to the places of edges and the numbers of tracks."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)

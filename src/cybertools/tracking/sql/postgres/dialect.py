@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 
 from cybertools.tracking.criteria import Scalar
-from cybertools.tracking.sql.statements import Dialect
+from cybertools.tracking.sql.statements import Bound, Dialect
 
-__all__ = ["DataLoader", "PostgresDialect", "stored"]
+__all__ = ["DataLoader", "PostgresDialect", "stored", "unstored"]
 
 
 class PostgresDialect(Dialect):
@@ -57,6 +57,42 @@ class PostgresDialect(Dialect):
         """See `Dialect.any_of`."""
         return f"{expression} = ANY(?)", [list(values)]
 
+    def field(self, path: Sequence[str]) -> Bound:
+        """See `Dialect.field`. A text of a kind and a value: n, b or s."""
+        parent = "data" + " -> ?::text" * (len(path) - 1)
+        text = f"({parent} ->> ?::text)"
+        return Bound(
+            f"(CASE json_typeof({parent} -> ?::text) WHEN 'string' THEN 's' || {text}"
+            f" WHEN 'number' THEN 'n' || trim_scale({text}::numeric)::text"
+            f" WHEN 'boolean' THEN 'b' || {text} END COLLATE \"C\")",
+            [*path] * 4,
+        )
+
+    def field_value(self, key: Any) -> str | int | float | bool | None:
+        """See `Dialect.field_value`."""
+        if key is None:
+            return None
+        kind, text = key[0], key[1:]
+        if kind == "b":
+            return bool(text == "true")
+        if kind == "n":
+            return float(text) if "." in text else int(text)
+        return unstored(text, "\0")
+
+    def field_order(self, name: str) -> str:
+        """See `Dialect.field_order`."""
+        kind = f"CASE left({name}, 1) WHEN 'n' THEN 1 WHEN 'b' THEN 2 WHEN 's' THEN 3 ELSE 0 END"
+        number = f"CASE left({name}, 1) WHEN 'n' THEN substr({name}, 2)::numeric END"
+        return f"{kind}, {number}, {name}"
+
+    def period(self, edges: Sequence[int]) -> Bound:
+        """See `Dialect.period`."""
+        return Bound("(width_bucket(timeStamp, ?::float8[]) - 1)", [list(map(float, edges))])
+
+    def micros(self, seconds: str) -> str:
+        """See `Dialect.micros`."""
+        return f"floor(({seconds}) * 1000000 + 0.5)::bigint"
+
 
 # Data: PostgreSQL accepts NUL within JSON, but fails when it is to take a text out of it.
 
@@ -73,12 +109,15 @@ def stored(json: str) -> str:
     return json
 
 
+def unstored(text: str, nul: str) -> str:
+    """What was stored as ``text``; a NUL is written so."""
+    return text.replace(f"{_MARK}0", nul).replace(f"{_MARK}1", _MARK) if _MARK in text else text
+
+
 class DataLoader(psycopg.adapt.Loader):
     """The JSON text, not what it says: that is decoded when somebody looks."""
 
     def load(self, data: Any) -> str:
         """See `psycopg.adapt.Loader`."""
         json = str(data, "utf-8") if not isinstance(data, bytes) else data.decode()
-        if _MARK in json:
-            json = json.replace(f"{_MARK}0", "\\u0000").replace(f"{_MARK}1", _MARK)
-        return json
+        return unstored(json, "\\u0000")

@@ -1,0 +1,35 @@
+"""Reports: the questions behind the tracks, each answered by a function that gives a `Table`.
+
+They are computed in the engine. `REPORTS` has them by name, for doors.
+"""
+
+from cybertools.tracking.reports.activity import active, changes, counts, present, top
+from cybertools.tracking.reports.lasting import durations, retries, runs, times
+from cybertools.tracking.reports.looking import journey, task
+from cybertools.tracking.reports.moving import funnel, paths, retention
+from cybertools.tracking.reports.specs import REPORTS, Parameter, ReportSpec, run_report
+from cybertools.tracking.reports.table import Chart, Column, Table
+
+__all__ = [
+    "REPORTS",
+    "Chart",
+    "Column",
+    "Parameter",
+    "ReportSpec",
+    "Table",
+    "active",
+    "changes",
+    "counts",
+    "durations",
+    "funnel",
+    "journey",
+    "paths",
+    "present",
+    "retention",
+    "retries",
+    "run_report",
+    "runs",
+    "task",
+    "times",
+    "top",
+]

@@ -1,0 +1,68 @@
+"""What reports have in common: keys, periods, orders, durations."""
+
+from dataclasses import replace
+from math import floor
+from typing import Any
+
+from cybertools.tracking.criteria import Criteria
+from cybertools.tracking.interfaces import Storage
+from cybertools.tracking.questions import Field, Groups, Key, Periods, order_of
+from cybertools.tracking.reports.periods import period_edges
+from cybertools.tracking.reports.table import Column
+
+__all__ = ["column_of", "key_of", "narrowed", "ordered", "periods_of", "seconds", "share"]
+
+
+def key_of(name: str) -> Key:
+    """What tracks are put together by: metadata, or the keys to a value in the data."""
+    for known in ("taskId", "runId", "userName"):
+        if name == known:
+            return known
+    return Field(tuple(name.split(".")))
+
+
+def column_of(name: str) -> Column:
+    """The column of what tracks are put together by."""
+    if name in ("taskId", "userName"):
+        return Column(name, "text", "", "The task." if name == "taskId" else "The user.")
+    if name == "runId":
+        return Column(name, "integer", "", "The run.")
+    return Column(name, "value", "", "The value in the data; None where there is none.")
+
+
+def ordered(rows: list[Any]) -> list[Any]:
+    """Rows in order of their cells."""
+    return sorted(rows, key=lambda row: [*map(order_of, row)])
+
+
+def periods_of(storage: Storage, criteria: Criteria, unit: str, timezone: str) -> Periods | None:
+    """The periods that tracks meeting the criteria may be in; None where there are no tracks."""
+    if criteria.is_empty:
+        return None
+    # Of all tracks the ends stand in an index; of some, finding them may mean reading them all.
+    ((start, end),) = storage.engine.aggregate(Groups(Criteria(), (), ("first", "last")))
+    if not isinstance(start, float) or not isinstance(end, float):
+        return None
+    start = start if criteria.time_from is None else max(start, criteria.time_from)
+    end = end if criteria.time_to is None else min(end, criteria.time_to)
+    return Periods(period_edges(floor(start), end, unit, timezone)) if start <= end else None
+
+
+def narrowed(criteria: Criteria, time_from: float, time_to: float) -> Criteria:
+    """The criteria, within these times as well."""
+    low, high = criteria.time_from, criteria.time_to
+    return replace(
+        criteria,
+        time_from=max(0.0, time_from if low is None else max(low, time_from)),
+        time_to=time_to if high is None else min(high, time_to),
+    )
+
+
+def seconds(micros: Any) -> float | None:
+    """Microseconds as seconds."""
+    return None if micros is None else micros / 1_000_000
+
+
+def share(part: float, whole: float) -> float | None:
+    """A part of a whole in percent."""
+    return round(100 * part / whole, 2) if whole else None

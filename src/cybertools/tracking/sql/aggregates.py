@@ -1,0 +1,290 @@
+"""The statements that answer questions about many tracks: counted in the database.
+
+Each is made of the same few parts: the condition of the criteria, expressions for keys and
+measures, subqueries one within the other. What differs between databases is their `Dialect`'s.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from cybertools.tracking.criteria import Criteria
+from cybertools.tracking.questions import (
+    Answer,
+    Cohorts,
+    Field,
+    Funnel,
+    Groups,
+    Key,
+    Measure,
+    Paths,
+    Periods,
+    Question,
+    RunSpread,
+    Spread,
+)
+from cybertools.tracking.sql.statements import Bound, Dialect, Tables, parts_for
+
+__all__ = ["answer_from", "answer_to_nothing", "bound_for"]
+
+MEASURES: dict[Measure, str] = {
+    "tracks": "count(*)",
+    "tasks": "count(DISTINCT taskId)",
+    "users": "count(DISTINCT userName)",
+    "runs": "count(DISTINCT runId)",
+    "first": "min(timeStamp)",
+    "last": "max(timeStamp)",
+}
+
+
+def bound_for(question: Question, tables: Tables, dialect: Dialect) -> Bound:
+    """The statement that answers a question whose criteria are not empty, and its values."""
+    if isinstance(question, Groups):
+        return _groups(question, tables, dialect)
+    if isinstance(question, Spread):
+        return _spread(question, tables, dialect)
+    if isinstance(question, RunSpread):
+        return _run_spread(question, tables, dialect)
+    if isinstance(question, Cohorts):
+        return _cohorts(question, tables, dialect)
+    if isinstance(question, Funnel):
+        return _funnel(question, tables, dialect)
+    return _paths(question, tables, dialect)
+
+
+def answer_from(question: Question, rows: Sequence[Any], dialect: Dialect) -> Answer:
+    """The rows of the statement as the answer has them."""
+    if isinstance(question, Spread | RunSpread):
+        place = len(question.by) if isinstance(question, Spread) else 1
+        return [tuple(row) for row in rows if row[place]]
+    fields = isinstance(question, Groups) and any(isinstance(k, Field) for k in question.keys)
+    if not isinstance(question, Groups) or not fields:
+        return [*map(tuple, rows)]
+    decode = [dialect.field_value if isinstance(key, Field) else None for key in question.keys]
+    decode += [None] * len(question.measures)
+    return [
+        tuple(c if d is None else d(c) for c, d in zip(row, decode, strict=True)) for row in rows
+    ]
+
+
+def answer_to_nothing(question: Question) -> Answer:
+    """The answer where the criteria are empty: there are no tracks."""
+    if isinstance(question, Funnel):
+        return [(0,) * len(question.steps)]
+    if isinstance(question, Groups) and not question.keys:
+        return [tuple(None if m in ("first", "last") else 0 for m in question.measures)]
+    return []
+
+
+# Groups
+
+
+def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
+    keys, measures = question.keys, question.measures
+    if not keys and question.criteria == Criteria() and {*measures} <= {"first", "last"}:
+        # Each end of an index by itself: together they would be a scan.
+        ends = (f"(SELECT {MEASURES[m]} FROM {tables.tracks})" for m in measures)
+        return Bound(f"SELECT {', '.join(ends)}")
+    criteria, values = question.criteria, list[Any]()
+    columns: list[str] = []
+    for key in keys:
+        criteria = _within(criteria, key)
+        column = _key(key, dialect)
+        columns.append(f"{column.sql} AS k{len(columns)}")
+        values += column.values
+    if len(keys) == 1 and isinstance(keys[0], Periods) and measures == ("tracks",):
+        counted = None if criteria.matches else dialect.counted(tables.tracks, keys[0].edges)
+        if counted is not None:
+            return counted
+    where = _where(criteria, dialect)
+    columns += (f"{MEASURES[m]} AS m{place}" for place, m in enumerate(measures))
+    places = ", ".join(str(place + 1) for place in range(len(keys)))
+    sql = f"SELECT {', '.join(columns)} FROM {tables.tracks}{where.sql}"
+    sql += f" GROUP BY {places}" if keys else ""
+    values += where.values
+    if question.top is not None:
+        order = ["m0 DESC"]
+        for place, key in enumerate(keys):
+            name = f"k{place}"
+            order.append(dialect.field_order(name) if isinstance(key, Field) else name)
+        sql = f"SELECT * FROM ({sql}) AS found ORDER BY {', '.join(order)} LIMIT ?"
+        values.append(question.top)
+    return Bound(sql, values)
+
+
+def _key(key: Key, dialect: Dialect) -> Bound:
+    if isinstance(key, Field):
+        return dialect.field(key.path)
+    if isinstance(key, Periods):
+        return dialect.period(key.edges)
+    return Bound(key)
+
+
+def _within(criteria: Criteria, key: Key) -> Criteria:
+    """The criteria, and within the periods if the key is of these."""
+    if not isinstance(key, Periods):
+        return criteria
+    low, high = criteria.time_from, criteria.time_to
+    first, end = float(key.edges[0]), key.edges[-1] - MICRO
+    return replace(
+        criteria,
+        time_from=first if low is None else max(low, first),
+        time_to=end if high is None else min(high, end),
+    )
+
+
+MICRO = 0.000001
+"""Time stamps are whole microseconds: there is none between an edge and so much before it."""
+
+
+def _where(criteria: Criteria, dialect: Dialect) -> Bound:
+    (part,) = parts_for(replace(criteria, limit=None, after=None, order="id"), dialect, None)
+    return Bound(part.where, part.values)
+
+
+# Spreads
+
+
+def _spread(question: Spread, tables: Tables, dialect: Dialect) -> Bound:
+    where = _where(question.criteria, dialect)
+    value = {
+        "duration": dialect.micros("max(timeStamp) - min(timeStamp)"),
+        "tracks": "count(*)",
+        "runs": "count(DISTINCT runId)",
+    }[question.measure]
+    unit = ", ".join(question.unit)
+    units = f"SELECT {unit}, {value} AS v FROM {tables.tracks}{where.sql} GROUP BY {unit}"
+    return _distribution(
+        Bound(units, where.values), question.by, question.percentiles, question.edges
+    )
+
+
+def _run_spread(question: RunSpread, tables: Tables, dialect: Dialect) -> Bound:
+    among = ""
+    values: list[Any] = []
+    join = "LEFT JOIN"
+    if question.criteria != Criteria():
+        where = _where(question.criteria, dialect)
+        among = f" WHERE runId IN (SELECT runId FROM {tables.tracks}{where.sql})"
+        values += where.values
+        join = "JOIN"
+    tracks = (
+        "SELECT runId, min(timeStamp) AS first, max(timeStamp) AS last"
+        f" FROM {tables.tracks}{among} GROUP BY runId"
+    )
+    spans = (
+        "SELECT finished, CASE WHEN first < startedAt THEN first ELSE startedAt END AS began,"
+        " CASE WHEN stoppedAt IS NULL THEN coalesce(last, startedAt)"
+        " WHEN last > stoppedAt THEN last ELSE stoppedAt END AS ended"
+        f" FROM {tables.runs} r {join} ({tracks}) t ON t.runId = r.id"
+    )
+    states = (
+        "SELECT CASE WHEN finished THEN 'finished'"
+        f" WHEN ended < {dialect.time_value} THEN 'abandoned' ELSE 'open' END AS state,"
+        f" {dialect.micros('ended - began')} AS v FROM ({spans}) AS spans"
+    )
+    both = (
+        f"WITH states AS ({states})"
+        " SELECT state, v FROM states UNION ALL SELECT NULL, v FROM states"
+    )
+    return _distribution(
+        Bound(both, [question.abandoned, *values]),
+        ("state",),
+        question.percentiles,
+        question.edges,
+    )
+
+
+def _distribution(
+    units: Bound, by: Sequence[str], percentiles: Sequence[int], edges: Sequence[int]
+) -> Bound:
+    """How the values ``v`` of units are spread."""
+    names = ", ".join(by)
+    columns = [*by, "count(*)", _total("v"), "min(v)", "max(v)"]
+    sql = f"({units.sql}) AS units"
+    if percentiles:
+        partition = f"PARTITION BY {names}" if by else ""
+        ranked = f"SELECT {', '.join([*by, 'v'])}, row_number() OVER ({partition} ORDER BY v) AS r"
+        sql = f"({ranked}, count(*) OVER ({partition}) AS n FROM {sql}) AS ranked"
+        columns += (
+            f"max(CASE WHEN r = (n * {percent} + 99) / 100 THEN v END)" for percent in percentiles
+        )
+    for edge, end in zip(edges, (*edges[1:], None), strict=False):
+        below = "" if end is None else f" AND v < {end:d}"
+        columns.append(_total(f"CASE WHEN v >= {edge:d}{below} THEN 1 ELSE 0 END"))
+    group = f" GROUP BY {names}" if by else ""
+    return Bound(f"SELECT {', '.join(columns)} FROM {sql}{group}", units.values)
+
+
+def _total(expression: str) -> str:
+    # A sum of PostgreSQL's is of a type that keeps any number of digits.
+    return f"CAST(sum({expression}) AS bigint)"
+
+
+# One after the other
+
+
+def _cohorts(question: Cohorts, tables: Tables, dialect: Dialect) -> Bound:
+    place = dialect.period(question.periods.edges)
+    where = _where(_within(question.criteria, question.periods), dialect)
+    seen = f"SELECT userName, {place.sql} AS p FROM {tables.tracks}{where.sql} GROUP BY 1, 2"
+    firsts = f"SELECT p, min(p) OVER (PARTITION BY userName) AS f FROM ({seen}) AS seen"
+    return Bound(
+        f"SELECT f, p, count(*) FROM ({firsts}) AS firsts GROUP BY 1, 2",
+        [*place.values, *where.values],
+    )
+
+
+def _funnel(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
+    """Each step is a subquery around that of the step before.
+
+    In it ``l1`` is when the first step was last reached, before a track; ``l2`` the second.
+    """
+    conditions = [_condition(step, dialect) for step in question.steps]
+    base = _condition(question.criteria, dialect)
+    flags = ", ".join(f"({c.sql}) AS m{place}" for place, c in enumerate(conditions))
+    any_of = " OR ".join(f"({c.sql})" for c in conditions)
+    values = [value for c in conditions for value in c.values]
+    sql = (
+        f"SELECT {question.per} AS who, timeStamp AS t, number AS n, {flags}"
+        f" FROM {tables.tracks} WHERE ({base.sql}) AND ({any_of})"
+    )
+    values = [*values, *base.values, *values]
+    reached = ["m0"]
+    frame = "PARTITION BY who ORDER BY t, n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
+    for place in range(1, len(conditions)):
+        before = f"max(CASE WHEN {reached[-1]} THEN t END) OVER ({frame}) AS l{place}"
+        sql = f"SELECT *, {before} FROM ({sql}) AS s{place}"
+        gap = "IS NOT NULL" if question.window is None else f"<= {question.window!r}"
+        reached.append(f"m{place} AND t - l{place} {gap}")
+    most = (f"max(CASE WHEN {r} THEN 1 ELSE 0 END) AS h{i}" for i, r in enumerate(reached))
+    furthest = f"SELECT who, {', '.join(most)} FROM ({sql}) AS steps GROUP BY who"
+    numbers = (f"coalesce({_total(f'h{place}')}, 0)" for place in range(len(reached)))
+    return Bound(f"SELECT {', '.join(numbers)} FROM ({furthest}) AS furthest", values)
+
+
+def _condition(criteria: Criteria, dialect: Dialect) -> Bound:
+    """The criteria as a condition by itself."""
+    if criteria.is_empty:
+        return Bound("1 = 0")
+    where = _where(criteria, dialect)
+    return Bound(where.sql.removeprefix(" WHERE ") or "1 = 1", where.values)
+
+
+def _paths(question: Paths, tables: Tables, dialect: Dialect) -> Bound:
+    where = _where(question.criteria, dialect)
+    gap = "" if question.gap is None else f"CASE WHEN later - t <= {question.gap!r} THEN "
+    steps = (
+        "SELECT taskId AS task, timeStamp AS t, lead(taskId) OVER w AS next,"
+        f" lead(timeStamp) OVER w AS later FROM {tables.tracks}{where.sql}"
+        f" WINDOW w AS (PARTITION BY {question.per} ORDER BY timeStamp, number)"
+    )
+    moves = f"SELECT task, {gap}next{' END' if gap else ''} AS next FROM ({steps}) AS steps"
+    sql = (
+        f"SELECT task, next, count(*) AS times FROM ({moves}) AS moves"
+        " WHERE next IS NULL OR next <> task GROUP BY 1, 2"
+        " ORDER BY 3 DESC, 1, 2 NULLS FIRST"
+    )
+    if question.top is None:
+        return Bound(sql, where.values)
+    return Bound(f"{sql} LIMIT ?", [*where.values, question.top])
