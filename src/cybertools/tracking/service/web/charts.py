@@ -1,7 +1,7 @@
 """Charts as SVG that is part of the page: no script, colours by style sheet, axes from zero.
 
-Places across are in percent, so that a chart is as wide as there is room and its texts stay as large
-as all others; heights are in pixels. What a chart shows, the table below it shows as well: the
+Places across are in percent, so that a chart takes the room there is and its
+texts stay as large as all others; heights are in pixels. What a chart shows, the table below it shows as well: the
 picture itself is hidden from those who cannot see it, and is no stop on the way of the tab key.
 """
 
@@ -83,7 +83,9 @@ def time_chart(
     ).format(height, Markup("").join(parts))
 
 
-def _grid(ticks: list[float], y: Callable[[float], float], number: Callable[[float], str]) -> Markup:
+def _grid(
+    ticks: list[float], y: Callable[[float], float], number: Callable[[float], str]
+) -> Markup:
     line = Markup(
         '<line class="{}" x1="0" x2="100%" y1="{}" y2="{}"/>'
         '<text class="tick" x="-8" y="{}" dy="0.32em" text-anchor="end">{}</text>'
@@ -232,17 +234,18 @@ def flow_chart(flows: Sequence[Flow]) -> Markup:
             f" C50 {b + size:.1f} 50 {a + size:.1f} 0 {a + size:.1f} Z"
         )
         bands.append(band.format(flow.href, "end" if flow.is_end else "", path, flow.title))
-    text = Markup('<text class="node" x="{}" y="{}" dy="0.32em" text-anchor="{}">{}</text>')
+    text = Markup('<text class="node {}" x="{}" y="{}" dy="0.32em" text-anchor="{}">{}</text>')
     for sizes, places, x, anchor in (
-        (left, starts, "29%", "end"),
-        (right, ends, "71%", "start"),
+        (left, starts, "35%", "end"),
+        (right, ends, "65%", "start"),
     ):
         for name, count in sizes.items():
             middle = places[name] + count * unit / 2
-            labels.append(text.format(x, round(middle, 1), anchor, _short(name)))
+            for css, most in LABELS.items():
+                labels.append(text.format(css, x, round(middle, 1), anchor, _short(name, most)))
     return Markup(
         '<svg class="chart flow" width="100%" height="{0}" aria-hidden="true" focusable="false">'
-        '<svg x="30%" y="0" width="40%" height="{0}" viewBox="0 0 100 {0}"'
+        '<svg x="36%" y="0" width="28%" height="{0}" viewBox="0 0 100 {0}"'
         ' preserveAspectRatio="none">{1}</svg>{2}</svg>'
     ).format(height, Markup("").join(bands), Markup("").join(labels))
 
@@ -265,9 +268,9 @@ def _places(sizes: dict[str, int], unit: float, gap: float, height: float) -> di
     return found
 
 
-LABEL = 22
-"""Characters of a name beside a band."""
+LABELS = {"wide": 44, "narrow": 15}
+"""Characters of a name beside a band, where there is room and where there is little."""
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= LABEL else f"…{name[1 - LABEL:]}"
+def _short(name: str, most: int) -> str:
+    return name if len(name) <= most else f"…{name[1 - most :]}"

@@ -17,7 +17,7 @@ from cybertools.tracking.service.replies import LINES, Header, Reply
 from cybertools.tracking.service.web.charts import Bar
 from cybertools.tracking.service.web.periods import Period
 from cybertools.tracking.service.web.series import series
-from cybertools.tracking.service.web.site import SECURITY, Page, View, with_attributes
+from cybertools.tracking.service.web.site import SECURITY, Page, View
 from cybertools.tracking.track import Row, Track
 from cybertools.tracking.transfer.exporting import csv_row
 from cybertools.tracking.values import json_time, shown, track_id
@@ -29,7 +29,6 @@ TOP = 12
 
 NAMES = ("taskId", "userName", "runId")
 FORMATS = ("jsonl", "csv")
-ORDERS = ("-timeStamp", "timeStamp", "id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +70,12 @@ def asked_for(view: View) -> Asked:
         elif name == "where":
             key, equals, value = value.partition("=")
             if not equals or not key.strip():
-                raise InvalidValue(f"A value in the data is asked for like state=open, not {shown(text)}.")
+                raise InvalidValue(
+                    f"A value in the data is asked for like state=open, not {shown(text)}."
+                )
             pairs.append((DATA_PREFIX + key.strip(), value.strip()))
-    order = view.asked.get("order", ORDERS[0])
-    if order not in ORDERS:
-        raise InvalidValue(f"order must be one of {', '.join(ORDERS)}, not {shown(order)}.")
+    order = view.asked.get("order", "-timeStamp")
+    criteria_from([("order", order)])
     by, after = view.asked.get("by", "").strip(), view.asked.get("after", "")
     return Asked(tuple(dict.fromkeys(pairs)), by, order, after)
 
@@ -95,16 +95,15 @@ async def explore(view: View) -> Reply:
     period = await _exact_period(view)
     asked = asked_for(view)
     parsed, values, names = _criteria(view, asked)
-    paged = replace(parsed, order=asked.order, limit=PAGE + 1)
-    if asked.after:
-        paged = replace(paged, after=criteria_from([("after", asked.after)]).after)
+    place = criteria_from(
+        [("order", asked.order), *([("after", asked.after)] if asked.after else [])]
+    )
+    paged = replace(parsed, order=place.order, after=place.after, limit=PAGE + 1)
 
     async def split() -> Table | None:
         if not asked.by:
             return None
-        return await view.report(
-            "top", names, what=asked.by, top=TOP, **values, **period.criteria
-        )
+        return await view.report("top", names, what=asked.by, top=TOP, **values, **period.criteria)
 
     rows, count, table, bars = await asyncio.gather(
         view.work(_select, view.storage, paged),
@@ -123,7 +122,6 @@ async def explore(view: View) -> Reply:
         split=None if table is None else [_narrowed(view, asked, row) for row in table.as_dicts()],
         downloads={kind: _download_link(view, asked, kind) for kind in FORMATS},
         bars=bars,
-        orders=ORDERS,
         attributes=view.collection.attributes,
         recipes=_recipes(view, asked),
         query=_query(view, asked),

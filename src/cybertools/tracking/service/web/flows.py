@@ -109,9 +109,7 @@ async def paths(view: View) -> Reply:
         )
         for row in rows
     ]
-    return view.render(
-        "paths.html", flows=flows, chart=flow_chart(flows[:18]), per=per, gap=gap
-    )
+    return view.render("paths.html", flows=flows, chart=flow_chart(flows[:18]), per=per, gap=gap)
 
 
 PAGES = [

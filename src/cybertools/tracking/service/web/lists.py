@@ -106,8 +106,16 @@ def _task_stats(view: View, id: str, values: dict[str, Any]) -> list[Stat]:
     explore = view.link("explore", taskId=id)
     return [
         Stat(view.say("Tracks"), fmt.number(values["tracks"]), explore),
-        Stat(view.say("Users"), fmt.number(values["users"]), view.link("explore", taskId=id, by="userName")),
-        Stat(view.say("Runs"), fmt.number(values["runs"]), view.link("explore", taskId=id, by="runId")),
+        Stat(
+            view.say("Users"),
+            fmt.number(values["users"]),
+            view.link("explore", taskId=id, by="userName"),
+        ),
+        Stat(
+            view.say("Runs"),
+            fmt.number(values["runs"]),
+            view.link("explore", taskId=id, by="runId"),
+        ),
         Stat(view.say("Median visit"), fmt.duration(values["median visit"])),
         Stat(
             view.say("Come back"),
@@ -138,8 +146,16 @@ async def user(view: View) -> Reply:
     fmt = view.format
     stats = [
         Stat(view.say("Tracks"), fmt.number(values["tracks"]), view.link("explore", userName=name)),
-        Stat(view.say("Tasks"), fmt.number(values["tasks"]), view.link("explore", userName=name, by="taskId")),
-        Stat(view.say("Runs"), fmt.number(values["runs"]), view.link("explore", userName=name, by="runId")),
+        Stat(
+            view.say("Tasks"),
+            fmt.number(values["tasks"]),
+            view.link("explore", userName=name, by="taskId"),
+        ),
+        Stat(
+            view.say("Runs"),
+            fmt.number(values["runs"]),
+            view.link("explore", userName=name, by="runId"),
+        ),
         Stat(view.say("First track"), fmt.day(values["first"])),
         Stat(view.say("Last track"), fmt.day(values["last"])),
     ]
@@ -184,7 +200,9 @@ async def run(view: View) -> Reply:
     fmt = view.format
     state = view.say("finished") if found.finished else view.say("not finished")
     stats = [
-        Stat(view.say("Tracks"), fmt.number(count), view.link("explore", runId=run_id, period="all")),
+        Stat(
+            view.say("Tracks"), fmt.number(count), view.link("explore", runId=run_id, period="all")
+        ),
         Stat(view.say("Users"), fmt.number(len({t.userName for t in tracks}))),
         Stat(view.say("Duration"), fmt.duration(found.end - found.start)),
         Stat(view.say("State"), state),
@@ -234,7 +252,7 @@ async def find(view: View) -> Reply:
 def _found(view: View, text: str) -> list[tuple[str, str, str]]:
     low = text.casefold()
     ids = [id for id in view.storage.getTaskIds() if low in id.casefold()]
-    ids.sort(key=lambda id: (not id.casefold().startswith(low), id))
+    ids.sort(key=lambda each: (not each.casefold().startswith(low), each))
     names: dict[str, None] = {}
     for start in dict.fromkeys((text, text.lower(), text.capitalize())):
         after = None

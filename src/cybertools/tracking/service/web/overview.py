@@ -25,14 +25,15 @@ async def overview(view: View) -> Reply:
     async def before() -> Table | None:
         return None if earlier is None else await view.report("totals", **earlier[1].criteria)
 
-    totals, old, bars, active, tasks, users, newest = await asyncio.gather(
-        view.report("totals", **within),
-        before(),
-        series(view, compared=True),
-        series(view, "active", compared=True),
-        view.report("top", what="taskId", top=TOP, **within),
-        view.report("top", what="userName", top=TOP, **within),
-        view.report("changes", top=TOP, **within),
+    (totals, old, newest), (bars, active), (tasks, users) = await asyncio.gather(
+        asyncio.gather(
+            view.report("totals", **within), before(), view.report("changes", top=TOP, **within)
+        ),
+        asyncio.gather(series(view, compared=True), series(view, "active", compared=True)),
+        asyncio.gather(
+            view.report("top", what="taskId", top=TOP, **within),
+            view.report("top", what="userName", top=TOP, **within),
+        ),
     )
     return view.render(
         "overview.html",

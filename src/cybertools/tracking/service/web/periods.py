@@ -69,9 +69,7 @@ class Period:
         return earlier, same
 
 
-def chosen_period(
-    asked: Mapping[str, str], zone: str, moment: float, last: float | None
-) -> Period:
+def chosen_period(asked: Mapping[str, str], zone: str, moment: float, last: float | None) -> Period:
     """The period that the parameters of a page name.
 
     Without one it is the last 30 days or, where there is nothing in them, all that there is.

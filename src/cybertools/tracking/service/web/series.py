@@ -1,6 +1,7 @@
 """Counts over time as the bars of a chart, with those of the period before."""
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 from cybertools.tracking.codec import DATA_PREFIX
@@ -48,9 +49,13 @@ async def series(
             view.format.period(edge, unit, short=True),
             values.get(edge, 0),
             (old[place] if place < len(old) else 0) if old else None,
-            view.link("explore", **_as_parameters(criteria, attributes), **{"from": edge, "to": following - 1}),
+            view.link(
+                "explore",
+                **_as_parameters(criteria, attributes),
+                **{"from": edge, "to": following - 1},
+            ),
         )
-        for place, (edge, following) in enumerate(zip(edges, edges[1:], strict=False))
+        for place, (edge, following) in enumerate(pairwise(edges))
     ][:MOST_BARS]
 
 

@@ -18,7 +18,7 @@ async def front(view: View) -> Reply:
     if not view.storages:
         return view.redirect("/storages")
     first = next((n for n in view.service.settings.names if n in view.storages), view.storages[0])
-    return view.redirect(view.link("overview", storage=first))
+    return view.redirect(view.link("overview", first))
 
 
 async def ask(view: View) -> Reply:
@@ -53,9 +53,7 @@ def _form(view: View, error: str = "", status: int = 200, name: str = "") -> Rep
         nonce = secrets.token_urlsafe(12)
     view.set_cookie(FORM_COOKIE, nonce, 86_400, strict=True)
     target = _local(view.asked.get("next", ""))
-    return view.render(
-        "sign-in.html", status, error=error, nonce=nonce, target=target, name=name
-    )
+    return view.render("sign-in.html", status, error=error, nonce=nonce, target=target, name=name)
 
 
 def _local(target: str) -> str:

@@ -1,4 +1,4 @@
-"""From a page's handler to an endpoint: who asks, in which language and zone, and what it may see."""
+"""From a page's handler to an endpoint: who asks, in which language and zone, for what."""
 
 import asyncio
 import gzip
@@ -251,7 +251,9 @@ class View:
         self.period = chosen_period(asked, self.zone, self.moment, self.last_time)
         return self.period
 
-    async def report(self, name: str, attributes: tuple[str, ...] = (), **arguments: Any) -> Table:
+    async def report(
+        self, name: str, attributes: tuple[str, ...] = (), /, **arguments: Any
+    ) -> Table:
         """A report about the storage, counted now or a few seconds ago.
 
         :param attributes: the names in the data that are among the criteria.
@@ -269,13 +271,13 @@ class View:
 
     # The page
 
-    def link(self, page: str, storage: str | None = None, **parameters: Any) -> str:
+    def link(self, page: str, storage: str | None = None, /, **parameters: Any) -> str:
         """The address of a page about the storage, with the period that was asked for."""
         name = storage or self.call.parts.get("storage", "")
         kept = {k: self.asked[k] for k in ("period", "from", "to", "zone") if k in self.asked}
         if {"period", "from", "to"} & {*parameters}:
             kept = {k: v for k, v in kept.items() if k == "zone"}
-        merged = {**kept, **parameters}
+        merged: dict[str, Any] = dict(kept) | parameters
         pairs = [(k, v) for k, v in merged.items() if v not in (None, "", [])]
         query = urlencode(pairs, doseq=True)
         return f"/storages/{quote(name, safe='')}/{page}" + (f"?{query}" if query else "")
@@ -297,17 +299,21 @@ class View:
 
     def render(self, template: str, status: int = 200, **values: Any) -> Reply:
         """The page."""
-        text = _environment(self.language).get_template(template).render(
-            view=self,
-            fmt=self.format,
-            link=self.link,
-            storage=self.call.parts.get("storage"),
-            period_parameters=as_parameters(self.period),
-            languages=LANGUAGES,
-            asset=address_of,
-            bar=bar,
-            form_token=self.form_token,
-            **values,
+        text = (
+            _environment(self.language)
+            .get_template(template)
+            .render(
+                view=self,
+                fmt=self.format,
+                link=self.link,
+                storage=self.call.parts.get("storage"),
+                period_parameters=as_parameters(self.period),
+                languages=LANGUAGES,
+                asset=address_of,
+                bar=bar,
+                form_token=self.form_token,
+                **values,
+            )
         )
         return self.reply(text.encode(), status)
 
@@ -361,12 +367,15 @@ def _refusal(view: View, error: TrackingError) -> Reply:
     if isinstance(error, Refused):
         status = error.status
         if status == 401 and view.call.request["method"] == "GET":
-            target = view.call.request["path"]
             query = view.call.request["query_string"].decode("latin-1")
-            return view.redirect("/sign-in?" + urlencode({"next": f"{target}?{query}".rstrip("?")}))
+            target = f"{view.call.request['path']}?{query}".rstrip("?")
+            if view.call.headers.get(b"sec-fetch-site") == b"cross-site":
+                # A link on another site does not bring the session along; a page of this one does.
+                return view.render("again.html", target=target)
+            return view.redirect("/sign-in?" + urlencode({"next": target}))
     else:
         status = problem_of(error, getattr(error, "kind", ""))["status"]
-    answer = view.render("error.html", status, error=str(error), status=status)
+    answer = view.render("error.html", status, error=str(error), code=status)
     wait = getattr(error, "retry_after", None)
     if wait is None:
         return answer

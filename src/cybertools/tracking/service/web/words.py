@@ -4,7 +4,6 @@ A catalogue is a ``.po`` file in ``locale``; it is read as it is, nothing has to
 """
 
 import io
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -19,6 +18,9 @@ from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
 __all__ = ["LANGUAGES", "Format", "locale_for", "translations"]
+
+NOTHING = "\N{EN DASH}"
+"""Where there is no value."""
 
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 
@@ -69,19 +71,19 @@ class Format:
     def number(self, value: float | None, digits: int = 0) -> str:
         """A number, with separators."""
         if value is None:
-            return "–"
+            return NOTHING
         pattern = "#,##0" if not digits else "#,##0." + "#" * digits
         return str(format_decimal(value, pattern, self.locale))
 
     def percent(self, value: float | None, digits: int = 0) -> str:
         """A share that is given in percent."""
         space = "\u00a0" if self.locale.language == "de" else ""
-        return "–" if value is None else f"{self.number(value, digits)}{space}%"
+        return NOTHING if value is None else f"{self.number(value, digits)}{space}%"
 
     def size(self, count: int | None) -> str:
         """So many bytes."""
         if count is None:
-            return "–"
+            return NOTHING
         size = float(count)
         for unit in ("B", "kB", "MB", "GB"):
             if size < 1000 or unit == "GB":
@@ -92,11 +94,11 @@ class Format:
     def duration(self, seconds: float | None) -> str:
         """A length of time, to two units."""
         if seconds is None:
-            return "–"
+            return NOTHING
         if seconds < 1:
             return f"{self.number(seconds * 1000)}\u00a0ms" if seconds > 0 else "0\u00a0s"
         left = round(seconds)
-        parts = []
+        parts: list[str] = []
         for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
             if left >= length and len(parts) < 2:
                 parts.append(f"{self.number(left // length)}\u00a0{unit}")
@@ -111,7 +113,7 @@ class Format:
     def time(self, seconds: float | None) -> str:
         """A day and a time of day."""
         if seconds is None:
-            return "–"
+            return NOTHING
         moment = self._moment(seconds)
         day = str(format_date(moment, "medium", self.locale))
         return f"{day}, {format_time(moment, 'medium', tzinfo=self.zone, locale=self.locale)}"
@@ -124,7 +126,7 @@ class Format:
     def day(self, seconds: float | None) -> str:
         """A day."""
         if seconds is None:
-            return "–"
+            return NOTHING
         return str(format_date(self._moment(seconds), "medium", self.locale))
 
     def long_day(self, seconds: float) -> str:
