@@ -1,8 +1,8 @@
 """Charts as SVG that is part of the page: no script, colours by style sheet, axes from zero.
 
-Places across are in percent, so that a chart takes the room there is and its
-texts stay as large as all others; heights are in pixels. What a chart shows, the table below it shows as well: the
-picture itself is hidden from those who cannot see it, and is no stop on the way of the tab key.
+Places across are in percent: a chart takes the room there is, and its texts stay as large as all
+others. Heights are in pixels. What a chart shows, the table below it shows as well: the picture
+itself is hidden from those who cannot see it, and is no stop on the way of the tab key.
 """
 
 from collections.abc import Callable, Sequence

@@ -49,7 +49,7 @@ async def make_token(view: View) -> Reply:
     try:
         made = await asyncio.to_thread(_made, view, values)
     except TrackingError as error:
-        return await _tokens(view, 400, error=str(error), given=values)
+        return await _tokens(view, 400, error=view.say(str(error)), given=values)
     return await _tokens(view, 201, made=made.token, text=made.text)
 
 

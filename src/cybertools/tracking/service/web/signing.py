@@ -39,7 +39,7 @@ async def sign_in(view: View) -> Reply:
         else:
             raise InvalidValue("Give a token, or a user name and a password.")
     except (Refused, InvalidType, InvalidValue) as error:
-        answer = _form(view, str(error), getattr(error, "status", 400), name)
+        answer = _form(view, view.say(str(error)), getattr(error, "status", 400), name)
         wait = getattr(error, "retry_after", None)
         more = [] if wait is None else [(b"retry-after", b"%d" % wait)]
         return answer._replace(headers=[*answer.headers, *more])

@@ -327,12 +327,13 @@ class View:
 
     def chart(self, bars: list[Bar], what: str) -> Markup:
         """Bars over time, of so much of something."""
+        before = self.say("before")
 
         def title(each: Bar) -> str:
             text = f"{each.label}: {self.format.number(each.value)} {what}"
             if each.before is None:
                 return text
-            return f"{text}\n{self.say('before')}: {self.format.number(each.before)}"
+            return f"{text}\n{before}: {self.format.number(each.before)}"
 
         return time_chart(bars, title, lambda value: self.format.number(value, 1))
 
@@ -375,7 +376,7 @@ def _refusal(view: View, error: TrackingError) -> Reply:
             return view.redirect("/sign-in?" + urlencode({"next": target}))
     else:
         status = problem_of(error, getattr(error, "kind", ""))["status"]
-    answer = view.render("error.html", status, error=str(error), code=status)
+    answer = view.render("error.html", status, error=view.say(str(error)), code=status)
     wait = getattr(error, "retry_after", None)
     if wait is None:
         return answer
