@@ -36,7 +36,7 @@ async def funnel(view: View) -> Reply:
     suggested = await view.report("top", what="taskId", top=100, **period.criteria)
     return view.render(
         "funnel.html",
-        400 if error else 200,
+        422 if error else 200,
         steps=steps,
         rows=rows,
         per=per,

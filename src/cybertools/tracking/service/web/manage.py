@@ -49,7 +49,7 @@ async def make_token(view: View) -> Reply:
     try:
         made = await asyncio.to_thread(_made, view, values)
     except TrackingError as error:
-        return await _tokens(view, 400, error=view.say(str(error)), given=values)
+        return await _tokens(view, 422, error=view.say(str(error)), given=values)
     return await _tokens(view, 201, made=made.token, text=made.text)
 
 
@@ -76,7 +76,7 @@ async def revoke_token(view: View) -> Reply:
     id = values.get("id", "")
     found = await asyncio.to_thread(view.site.tokens.revoke, id, view.principal.name)
     if found is None:
-        return await _tokens(view, 400, error=view.say("There is no such token."))
+        return await _tokens(view, 404, error=view.say("There is no such token."))
     return view.redirect("/tokens")
 
 

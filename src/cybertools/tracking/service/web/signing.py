@@ -23,7 +23,7 @@ async def front(view: View) -> Reply:
 
 async def ask(view: View) -> Reply:
     """The form to sign in with."""
-    return _form(view)
+    return _form(view, view.asked.get("next", ""))
 
 
 async def sign_in(view: View) -> Reply:
@@ -39,7 +39,8 @@ async def sign_in(view: View) -> Reply:
         else:
             raise InvalidValue("Give a token, or a user name and a password.")
     except (Refused, InvalidType, InvalidValue) as error:
-        answer = _form(view, view.say(str(error)), getattr(error, "status", 400), name)
+        status = getattr(error, "status", 422)
+        answer = _form(view, values.get("next", ""), view.say(str(error)), status, name)
         wait = getattr(error, "retry_after", None)
         more = [] if wait is None else [(b"retry-after", b"%d" % wait)]
         return answer._replace(headers=[*answer.headers, *more])
@@ -47,13 +48,14 @@ async def sign_in(view: View) -> Reply:
     return view.redirect(_local(values.get("next", "")))
 
 
-def _form(view: View, error: str = "", status: int = 200, name: str = "") -> Reply:
+def _form(view: View, target: str, error: str = "", status: int = 200, name: str = "") -> Reply:
     nonce = view.cookies.get(FORM_COOKIE, "")
     if not nonce.isascii() or len(nonce) != 16:
         nonce = secrets.token_urlsafe(12)
     view.set_cookie(FORM_COOKIE, nonce, 86_400, strict=True)
-    target = _local(view.asked.get("next", ""))
-    return view.render("sign-in.html", status, error=error, nonce=nonce, target=target, name=name)
+    return view.render(
+        "sign-in.html", status, error=error, nonce=nonce, target=_local(target), name=name
+    )
 
 
 def _local(target: str) -> str:

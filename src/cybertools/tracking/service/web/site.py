@@ -147,7 +147,7 @@ class View:
         self.period = Period("all", "UTC")
         self.cookies = _cookies(call)
         self._set: list[str] = []
-        self.language = ""
+        self.language = "en"
         self.last_time: float | None = None
         """Of the last track; None where there is none."""
         self.format = Format(locale_for(None, ""), ZoneInfo("UTC"))
@@ -158,21 +158,26 @@ class View:
     def choose(self) -> None:
         """Find out the language and the zone."""
         for name, value in self.call.pairs:
-            self.asked.setdefault(name, value)
-        for name in ("lang", "zone"):
-            value = self.asked.get(name, "").strip()
-            if name == "zone" and value and not check_zone(value):
-                raise InvalidValue(
-                    f"zone must be a time zone like Europe/Berlin or UTC, not {shown(value)}."
-                )
-            if value and (name == "zone" or value in LANGUAGES):
-                self.set_cookie(f"tracks-{name}", quote(value, safe=""), YEAR)
-                self.cookies[f"tracks-{name}"] = value
+            self.asked.setdefault(name, value.strip())
+        chosen, zone = self.asked.get("lang", ""), self.asked.get("zone", "")
+        if chosen in LANGUAGES:
+            self._keep("tracks-lang", chosen)
         accepted = self.call.headers.get(b"accept-language", b"").decode("latin-1")
         locale = locale_for(self.cookies.get("tracks-lang"), accepted)
         self.language = locale.language
+        self.format = Format(locale, ZoneInfo("UTC"))
+        if zone and not check_zone(zone):
+            raise InvalidValue(
+                f"zone must be a time zone like Europe/Berlin or UTC, not {shown(zone)}."
+            )
+        if zone:
+            self._keep("tracks-zone", zone)
         self.zone = check_zone(self.cookies.get("tracks-zone", "")) or "UTC"
         self.format = Format(locale, ZoneInfo(self.zone))
+
+    def _keep(self, name: str, value: str) -> None:
+        self.set_cookie(name, quote(value, safe=""), YEAR)
+        self.cookies[name] = value
 
     async def sign_in(self, scope: Scope) -> None:
         """Let in who has signed in, and open the storage that the path names."""
