@@ -229,7 +229,7 @@ def test_an_admin_makes_and_revokes_a_token(site: Paged, admin: httpx.Client) ->
     assert EVIL not in answer.text
     assert text not in admin.get("/tokens").text
     (token,) = [token for token in site.tokens.all() if token.name == EVIL]
-    assert (token.scopes, token.storages) == ({"read"}, {"other"})
+    assert (token.scopes, token.storages) == (frozenset({"read"}), frozenset({"other"}))
     api = f"{site.base}/api/storages/other/info"
     bearer = {"Authorization": f"Bearer {text}"}
     assert httpx.get(api, headers=bearer).json()["tracks"] == 1

@@ -29,7 +29,7 @@ async def overview(view: View) -> Reply:
         asyncio.gather(
             view.report("totals", **within), before(), view.report("changes", top=TOP, **within)
         ),
-        asyncio.gather(series(view, compared=True), series(view, "active", compared=True)),
+        asyncio.gather(series(view, compared=True), series(view, "active")),
         asyncio.gather(
             view.report("top", what="taskId", top=TOP, **within),
             view.report("top", what="userName", top=TOP, **within),
