@@ -29,7 +29,16 @@ CONTRACT = {
     "values",
 }
 OPENING = "opening"
-ENGINES = {"btree", "btree_counting", "btree_index", "btree_query", "remote", "sql", "zodb"}
+ENGINES = {
+    "btree",
+    "btree_counting",
+    "btree_index",
+    "btree_query",
+    "moments",
+    "remote",
+    "sql",
+    "zodb",
+}
 """Each other room is a door."""
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."))

@@ -1,14 +1,17 @@
 """Reports equal what is counted by hand over the same tracks, on every engine."""
 
-from collections.abc import Callable
-from itertools import count
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cybertools.tracking import Storage
+from cybertools.tracking import Storage, open_storage
+from cybertools.tracking.btree import BTreeEngine
 from cybertools.tracking.errors import InvalidType, InvalidValue, UnknownCriterion
 from cybertools.tracking.reports import (
     REPORTS,
@@ -29,8 +32,9 @@ from cybertools.tracking.reports import (
     times,
     top,
 )
+from cybertools.tracking.reports.periods import period_edges, period_name
 from cybertools.tracking.testing import Comment, Opener
-from tests.brute import Brute, kind, local, micros, same_period
+from tests.brute import Brute, kind, micros, same_period
 
 SPRING = 1_774_746_000.0
 """2026-03-29T01:00Z: clocks go on from 2 to 3 in Berlin."""
@@ -59,7 +63,10 @@ VALUES = st.sampled_from(
 )  # fmt: skip
 DATA = st.fixed_dictionaries(
     {},
-    optional={"state": VALUES.filter(lambda v: v != "a\0b"), "deep": st.fixed_dictionaries({}, optional={"ä": VALUES}) | VALUES},
+    optional={
+        "state": VALUES.filter(lambda v: v != "a\0b"),
+        "deep": st.fixed_dictionaries({}, optional={"ä": VALUES}) | VALUES,
+    },
 )
 
 SAVE = st.fixed_dictionaries(
@@ -79,7 +86,7 @@ ACTIONS = st.lists(
     ),
     max_size=30,
 )
-CRITERIA = st.fixed_dictionaries(
+CRITERIA: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
         "taskId": TASKS | st.sampled_from(["a*", "b*"]) | st.lists(TASKS, max_size=2),
@@ -112,7 +119,7 @@ def filled(open: Opener, actions: list[Any]) -> Storage:
         elif action == "start":
             storage.startRun(*rest)
         elif action in ("stop", "leave"):
-            storage.stopRun(*rest, finish=action == "stop")
+            storage.stopRun(rest[0], finish=action == "stop")
         else:
             ids = list(storage)
             if ids and action == "remove":
@@ -137,14 +144,15 @@ def check_counts(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> No
     assert [(kind(row[2]) if by else (), row[-1]) for row in rows] == [
         (value, number) for _, value, number in expected
     ]
-    for (start, *_), (time, *_) in zip(rows, expected, strict=True):
+    for row, (time, *_) in zip(rows, expected, strict=True):
+        start: Any = row[0]
         assert same_period(start, time, unit, zone)
         assert not same_period(start - 0.5, time, unit, zone)
     if by is None and expected:
         assert table.rows[0][-1]
         assert table.rows[-1][-1]
         assert len({*table.column("start")}) == len(table)
-        gaps = [b - a for a, b in zip(table.column("start"), table.column("start")[1:])]
+        gaps = [b - a for a, b in pairwise(table.column("start"))]
         most = {"hour": 3_600, "day": 90_000, "week": 608_400, "month": 31 * 86_400 + 3_600}
         assert all(0 < gap <= most[unit] for gap in gaps)
 
@@ -216,7 +224,7 @@ def check_looks(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> Non
     mine = Brute(storage, **rest, userName=user).in_time()[-4:]
     table = journey(storage, user, 4, **rest)
     assert table.column("id") == [t.id for t in mine]
-    pauses = [micros(b.timeStamp - a.timeStamp) for a, b in zip(mine, mine[1:])]
+    pauses = [micros(b.timeStamp - a.timeStamp) for a, b in pairwise(mine)]
     assert [p if p is None else micros(p) for p in table.column("pause")] == [None, *pauses][
         : len(mine)
     ]
@@ -226,18 +234,17 @@ def check_task(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None
     name = draw(TASKS)
     rest = {name: value for name, value in brute.criteria.items() if name != "taskId"}
     mine = Brute(storage, **rest, taskId=name)
-    told = dict(bare(task(storage, name, **rest), "what", "value"))
+    (told,) = task(storage, name, **rest).as_dicts()
     assert told["tracks"] == len(mine.tracks)
     assert told["users"] == len({t.userName for t in mine.tracks})
     assert told["runs"] == len({t.runId for t in mine.tracks})
     if mine.tracks:
         ((_, visits, total, mean, _, median, p90, most),) = mine.times()
-        assert (told["visits"], told["time in all"], told["mean visit"]) == (visits, total, mean)
-        assert (told["median visit"], told["p90 visit"]) == (median, p90)
-        assert told["longest visit"] == most
-        assert told["first track"] == mine.in_time()[0].timeStamp
-        assert told["last track"] == mine.in_time()[-1].timeStamp
-        assert told["users with several runs"] == mine.retries()[0][2]
+        assert (told["visits"], told["total"], told["mean"]) == (visits, total, mean)
+        assert (told["median"], told["p90"], told["most"]) == (median, p90, most)
+        assert told["first"] == mine.in_time()[0].timeStamp
+        assert told["last"] == mine.in_time()[-1].timeStamp
+        assert (told["again"], told["share"]) == mine.retries()[0][2:4]
 
 
 CHECKS = [
@@ -258,3 +265,161 @@ def test_reports_equal_what_is_counted_by_hand(open: Opener, data: st.DataObject
     storage = filled(open, data.draw(ACTIONS))
     for check in CHECKS:
         check(storage, Brute(storage, **data.draw(CRITERIA)), data.draw)
+
+
+@given(
+    st.floats(0, 2.0**33 - 1),
+    st.floats(0, 30 * 86_400),
+    st.sampled_from(["minute", "hour", "day", "week", "month"]),
+    ZONES | st.sampled_from(["Pacific/Apia", "America/Sao_Paulo", "Africa/Monrovia"]),
+)
+@example(1_325_239_000.0, 3 * 86_400.0, "day", "Pacific/Apia")  # without 30 December 2011
+@example(SPRING - 7_200, 86_400.0, "hour", "Europe/Berlin")
+@example(1_540_000_000.0, 86_400.0 * 20, "day", "America/Sao_Paulo")  # where midnight is left out
+def test_periods_are_what_clocks_and_calendars_show(
+    start: float, length: float, unit: str, zone: str
+) -> None:
+    length = min(length, 86_400) if unit == "minute" else length
+    edges = period_edges(start, start + length, unit, zone)
+    assert edges[0] <= start
+    assert start + length < edges[-1]
+    for edge, end in pairwise(edges):
+        assert edge < end
+        assert same_period(edge, end - 0.5, unit, zone)
+        assert not same_period(edge - 0.5, edge, unit, zone)
+
+
+def test_the_day_of_the_change_has_23_hours() -> None:
+    hours = period_edges(SPRING - 3_600 * 2, SPRING + 86_000, "hour", "Europe/Berlin")
+    names = [period_name(edge, "hour", "Europe/Berlin") for edge in hours]
+    assert "2026-03-29T01:00+01:00" in names
+    assert "2026-03-29T03:00+02:00" in names
+    days = period_edges(SPRING, SPRING, "day", "Europe/Berlin")
+    assert days[1] - days[0] == 23 * 3_600
+
+
+def test_a_hour_that_is_shown_twice_is_two(open: Opener) -> None:
+    tracks = open()
+    for time in (AUTUMN - 1, AUTUMN, AUTUMN + 3_599):
+        tracks.saveUserTrack("a", 0, "u", {}, timeStamp=time)
+    table = counts(tracks, "hour", "Europe/Berlin")
+    assert bare(table, "period", "tracks") == [
+        ("2026-10-25T02:00+02:00", 1),
+        ("2026-10-25T02:00+01:00", 2),
+    ]
+
+
+def test_too_many_periods_are_refused(open: Opener) -> None:
+    tracks = open()
+    tracks.saveUserTrack("a", 0, "u", {}, timeStamp=0)
+    tracks.saveUserTrack("a", 0, "u", {}, timeStamp=2.0**33 - 1)
+    with pytest.raises(InvalidValue, match="143,165,577 periods, more than 100,000"):
+        counts(tracks, "minute")
+    assert len(counts(tracks, "minute", timeTo=60 * 1_000)) == 1
+    assert len(counts(tracks, "month")) == 3_267
+
+
+REQUIRED: dict[str, dict[str, Any]] = {
+    "funnel": {"steps": ["a", "b*"]},
+    "journey": {"userName": "u"},
+    "task": {"taskId": "a"},
+}
+
+
+@pytest.mark.parametrize("criteria", [{}, {"taskId": []}, {"timeFrom": 10, "timeTo": 5}])
+def test_reports_of_nothing(open: Opener, criteria: dict[str, Any]) -> None:
+    tracks = open()
+    for name in REPORTS:
+        given = REQUIRED.get(name, {}) | {k: v for k, v in criteria.items() if name != "task"}
+        table = run_report(tracks, name, given)
+        numbers = [
+            cell
+            for row in table
+            for column, cell in zip(table.columns, row, strict=True)
+            if column.unit in ("tracks", "users", "runs", "visits")
+        ]
+        assert not any(numbers)
+        assert Table.from_dict(json.loads(table.to_json())) == table
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_reports_say_what_they_are(open: Opener, name: str) -> None:
+    tracks = open()
+    run = tracks.startRun("a")
+    tracks.saveUserTrack("a", run, "u", {"x": "<b>"}, timeStamp=60)
+    tracks.saveUserTrack("b", 0, "u", {"x": 1}, timeStamp=90)
+    table = run_report(tracks, name, {**REQUIRED.get(name, {}), "timeTo": "1970-01-02"})
+    spec = REPORTS[name]
+    assert spec.summary.endswith(".")
+    assert all(p.description for p in spec.parameters)
+    assert all(column.description for column in table.columns)
+    assert {*table.parameters} == {p.name for p in spec.parameters}
+    assert table.criteria == {"timeTo": "1970-01-02"}
+    assert {len(row) for row in table} <= {len(table.columns)}
+    again = run_report(tracks, name, json.loads(json.dumps({**table.parameters, **table.criteria})))
+    assert again == table
+    if table.chart:
+        assert table.column(table.chart.x)
+        assert table.column(table.chart.y)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "error", "says"),
+    [
+        ("count", {}, InvalidValue, "There is no report 'count'. There are: counts, top,"),
+        ("counts", {"unit": "year"}, InvalidValue, "unit must be one of minute, hour, day, week"),
+        ("counts", {"timezone": "Mars"}, InvalidValue, "timezone must be a time zone like"),
+        ("counts", {"timezone": "../x"}, InvalidValue, "timezone must be a time zone like"),
+        ("counts", {"timezone": 1}, InvalidType, "timezone must be text like"),
+        ("counts", {"by": "a..b"}, InvalidValue, "by must be one of taskId, runId, userName, or"),
+        ("counts", {"by": 'a"b'}, InvalidValue, "by must be one of taskId, runId, userName, or"),
+        ("counts", {"by": "timeStamp"}, InvalidValue, "by must be one of taskId, runId"),
+        ("counts", {"by": ["a"]}, InvalidType, "by must be text like"),
+        ("counts", {"colour": 1}, UnknownCriterion, "There is no criterion 'colour'."),
+        ("counts", {"colour": 1}, UnknownCriterion, "has the parameters: unit, timezone, by."),
+        ("counts", {"limit": 1}, UnknownCriterion, "'limit' is no criterion of a report"),
+        ("counts", {"timeFrom": "x"}, InvalidValue, "timeFrom must be ISO 8601 text"),
+        ("top", {"top": 0}, InvalidValue, "top must be from 1 to 10,000, not 0."),
+        ("top", {"top": "1"}, InvalidType, "top must be a whole number"),
+        ("runs", {"abandoned": "soon"}, InvalidValue, "abandoned: A duration is like 90s"),
+        ("runs", {"abandoned": 0}, InvalidValue, "abandoned must be more than 0 seconds"),
+        ("runs", {"abandoned": []}, InvalidType, "abandoned must be a number of seconds"),
+        ("runs", {"at": "x"}, InvalidValue, "at must be ISO 8601 text"),
+        ("funnel", {}, InvalidType, "The report 'funnel' needs 'steps'."),
+        ("funnel", {"steps": "a"}, InvalidType, "steps must be a list of task ids"),
+        ("funnel", {"steps": []}, InvalidValue, "steps must be from 1 to 20 steps, not 0."),
+        ("funnel", {"steps": [1]}, InvalidType, r"steps\[0\] must be a task id"),
+        ("funnel", {"steps": ["a", {"x": 1}]}, UnknownCriterion, r"steps\[1\]: There is no crit"),
+        ("funnel", {"steps": [{"limit": 1}]}, UnknownCriterion, r"steps\[0\]: 'limit' is no crit"),
+        ("journey", {}, InvalidType, "The report 'journey' needs 'userName'."),
+        ("task", {"taskId": ""}, InvalidValue, "taskId must not be empty."),
+    ],
+)
+def test_arguments_are_checked(
+    name: str, given: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with open_storage("memory:") as tracks, pytest.raises(error, match=says):
+        run_report(tracks, name, given)
+
+
+def test_criteria_come_by_name() -> None:
+    with open_storage("memory:") as tracks, pytest.raises(InvalidType, match="by their names"):
+        counts(tracks, "day", "UTC", None, "a")  # type: ignore[call-arg]
+
+
+def test_a_distant_storage_answers_whole_reports() -> None:
+    """An engine that has reports of its own is asked with all arguments, as JSON has them."""
+    with open_storage("memory:") as tracks, open_storage("memory:") as distant:
+        distant.saveUserTrack("a", 0, "u", {}, timeStamp=0)
+        asked: list[Any] = []
+
+        class Far(BTreeEngine):
+            def report(self, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+                asked.append((name, arguments))
+                return run_report(distant, name, json.loads(json.dumps(arguments))).as_dict()
+
+        tracks.engine = Far(())
+        table = counts(tracks, timeFrom=datetime(1970, 1, 1, tzinfo=UTC))
+        assert table.column("tracks") == [1]
+        given = {"unit": "day", "timezone": "UTC", "by": None}
+        assert asked == [("counts", {**given, "timeFrom": "1970-01-01T00:00:00+00:00"})]

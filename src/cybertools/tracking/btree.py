@@ -22,6 +22,7 @@ from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree, OOTreeSet
 from persistent import Persistent
 
+from cybertools.tracking.btree_counting import counted
 from cybertools.tracking.criteria import Criteria, Match, prefix_end
 from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageClosed, StorageError
 from cybertools.tracking.interfaces import (
@@ -46,6 +47,7 @@ from cybertools.tracking.moments import (
     moment_of,
     remove_moment,
 )
+from cybertools.tracking.questions import Answer, Question
 from cybertools.tracking.record import Record
 from cybertools.tracking.track import Row, Run, RunRow, Track
 from cybertools.tracking.values import decode_data, merge_data, now, track_id
@@ -428,6 +430,13 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         """See `Engine.task_ids`."""
         with self._guard():
             return [*self._order]
+
+    def aggregate(self, question: Question) -> Answer:
+        """See `Engine.aggregate`."""
+        with self._guard():
+            sizes = {"taskId": self._of_task, "userName": self._of_user}
+            rows = lambda criteria: map(self._row, self._page(criteria))  # noqa: E731
+            return counted(question, self._times, sizes, rows, lambda: self.runs("all"))
 
     def _row(self, number: int) -> Row:
         return (number, *self._tracks[number])

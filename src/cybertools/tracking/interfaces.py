@@ -44,7 +44,7 @@ from cybertools.tracking.errors import (
 )
 from cybertools.tracking.questions import Answer, Question
 from cybertools.tracking.record import Record, record_from
-from cybertools.tracking.track import METADATA, Row, Run, RunRow, Track
+from cybertools.tracking.track import METADATA, Row, Run, RunRow, Track, TrackList
 from cybertools.tracking.values import (
     TEXT_LIMIT,
     TimeStamp,
@@ -271,7 +271,7 @@ class Storage(Mapping[str, Track]):
             Match("userName", (userName,)),
         )
         rows = self.engine.select(Criteria(matches, order="timeStamp"))
-        return [*map(self.trackFactory.from_row, rows)]
+        return TrackList(map(self.trackFactory.from_row, rows))
 
     def getLastUserTrack(self, taskId: str, runId: int | None, userName: str) -> Track | None:
         """The track with the highest time stamp (the highest id among equals), or None.
@@ -303,7 +303,7 @@ class Storage(Mapping[str, Track]):
         parsed = self.parse(criteria)
         if parsed.is_empty:
             return []
-        return [*map(self.trackFactory.from_row, self.engine.select(parsed))]
+        return TrackList(map(self.trackFactory.from_row, self.engine.select(parsed)))
 
     def iterTracks(self, **criteria: Any) -> Iterator[Track]:
         """The same as `query`, one after the other in constant memory.

@@ -14,6 +14,7 @@ __all__ = [
     "Position",
     "ascending",
     "count_moments",
+    "count_within",
     "descending",
     "first_time",
     "has_moment",
@@ -67,6 +68,12 @@ def has_moment(tree: Any, time: float, number: int) -> bool:
 def count_moments(tree: Any) -> int:
     """How many numbers there are."""
     return sum(1 if type(there) is int else len(there) for there in tree.values())
+
+
+def count_within(tree: Any, first: float, last: float) -> int:
+    """How many numbers there are from one time to another, both included."""
+    found = tree.values(moment_of(first), moment_of(last))
+    return sum(1 if type(there) is int else len(there) for there in found)
 
 
 def first_time(tree: Any) -> float:

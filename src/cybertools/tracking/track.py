@@ -1,7 +1,8 @@
 """The values: a track, and a run. Both are immutable, and know nothing of storages."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 from cybertools.tracking.values import (
     TimeStamp,
@@ -9,6 +10,7 @@ from cybertools.tracking.values import (
     check_text,
     decode_data,
     encode_data,
+    format_time,
     json_time,
     now,
     parse_time_stamp,
@@ -17,7 +19,7 @@ from cybertools.tracking.values import (
     track_id,
 )
 
-__all__ = ["METADATA", "Row", "Run", "RunRow", "Track"]
+__all__ = ["HTML_ROWS", "METADATA", "Row", "Run", "RunRow", "Track", "TrackList", "html_table"]
 
 METADATA = ("taskId", "runId", "userName", "timeStamp")
 
@@ -35,6 +37,9 @@ class RunRow(NamedTuple):
     stoppedAt: float | None
     finished: bool
     isCurrent: bool
+
+
+_T = TypeVar("_T", bound="Track")
 
 
 class Track:
@@ -174,6 +179,10 @@ class Track:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_row, (self._row,)
 
+    def _repr_html_(self) -> str:
+        """The track as HTML, for notebooks."""
+        return TrackList([self])._repr_html_()
+
     def __repr__(self) -> str:
         row = self._row
         metadata = [row[1], row[2], row[3], short_time(row[4])]
@@ -184,6 +193,37 @@ _new = object.__new__
 # A track's own __setattr__ refuses; the slots themselves are the quickest way past it.
 _set_row: Any = Track.__dict__["_row"].__set__
 _set_data: Any = Track.__dict__["_data"].__set__
+
+
+class TrackList(list[_T]):
+    """Tracks that a notebook shows as a table; in all else a list."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        """The first tracks as HTML. All that was stored is text in it."""
+        rows = (
+            (t.id, t.taskId, str(t.runId), t.userName, format_time(t.timeStamp), t.json)
+            for t in self[:HTML_ROWS]
+        )
+        return html_table(("id", *METADATA, "data"), rows, len(self))
+
+
+HTML_ROWS = 100
+"""Rows that a notebook shows."""
+
+
+def html_table(
+    names: Iterable[str], rows: Iterable[Iterable[str]], count: int, caption: str = ""
+) -> str:
+    """Text in rows as an HTML table, of which there are ``count`` in all."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows
+    )
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    more = f"<p>{count - HTML_ROWS:,} more rows</p>" if count > HTML_ROWS else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
 class Run(NamedTuple):

@@ -164,6 +164,7 @@ class ZodbEngine(Engine):
     numbers = _stream("numbers")
     user_names = _call("user_names")
     task_ids = _call("task_ids")
+    aggregate = _call("aggregate")
     start_run = _call("start_run", writes=True)
     stop_run = _call("stop_run", writes=True)
     open_run = _call("open_run", writes=True)

@@ -51,6 +51,7 @@ COMMANDS = {
     "users": "listing.users",
     "runs": "listing.runs",
     "overview": "listing.overview",
+    "report": "reporting.report",
     "info": "keeping.info",
     "reindex": "keeping.reindex",
     "check": "keeping.check",

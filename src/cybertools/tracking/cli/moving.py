@@ -3,7 +3,6 @@
 import gc
 import sys
 from itertools import chain
-from typing import get_args
 
 import click
 
@@ -14,9 +13,10 @@ from cybertools.tracking.cli.progress import progress
 from cybertools.tracking.errors import StorageError
 from cybertools.tracking.transfer.drafts import parse_map
 from cybertools.tracking.transfer.exporting import (
-    ExportFormat,
+    FILE_FORMATS,
+    FileFormat,
     export_file,
-    export_lines,
+    export_pieces,
     write_file,
 )
 from cybertools.tracking.transfer.formats import FORMATS, Format
@@ -166,25 +166,31 @@ def _print_report(report: Report, json: bool, interrupted: bool = False) -> None
 tracks export > tracks.jsonl
 tracks export --out march.csv.gz --from 2026-03-01 --to 2026-03-31
 tracks export --user ann --format csv
+tracks export tracks.parquet
 tracks export | tracks --storage sqlite:copy.db import -
 """,
 )
-@click.option("--out", metavar="FILE", help="A file, compressed if it ends in .gz or .zst.")
+@click.argument("file", metavar="[FILE]", required=False)
+@click.option("--out", metavar="FILE", help="The same as FILE.")
 @click.option(
     "--format",
-    type=click.Choice(get_args(ExportFormat)),
+    type=click.Choice(FILE_FORMATS),
     help="By default that of the file's name, else jsonl.",
 )
 @criteria_options()
-def export(out: str | None, format: ExportFormat | None, asked: Asked) -> None:
-    """Write tracks as JSON lines or CSV.
+def export(file: str | None, out: str | None, format: FileFormat | None, asked: Asked) -> None:
+    """Write tracks as JSON lines, CSV, Parquet or Arrow.
 
-    `tracks import` takes both. A run is given by its label, or its number where it has none. A
-    file appears when it is complete.
+    `tracks import` takes the first two. There a run is given by its label, or its number where it
+    has none; in Parquet and Arrow, by its number. A file appears when it is complete, and is
+    compressed if its name ends in .gz or .zst.
     """
+    if file is not None and out is not None:
+        raise click.UsageError("FILE and --out cannot both be given.")
+    out = out or file
     with opened(attributes=asked.attributes) as storage:
         if out is None or out == "-":
-            for _, piece in export_lines(storage, format or "jsonl", **asked.criteria):
+            for _, piece in export_pieces(storage, format or "jsonl", **asked.criteria):
                 sys.stdout.buffer.write(piece)
             return
         whole = storage.countTracks(**asked.criteria) if sys.stderr.isatty() else None

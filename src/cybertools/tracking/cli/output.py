@@ -24,6 +24,7 @@ __all__ = [
     "print_card",
     "print_line",
     "print_rows",
+    "print_table",
     "print_tracks",
     "printable",
     "utc",
@@ -83,7 +84,7 @@ def print_rows(
     elif output == "csv":
         _print_csv(iterator, columns)
     else:
-        _print_table(([_cell(name, row[name]) for name in columns] for row in iterator), columns)
+        print_table(([_cell(name, row[name]) for name in columns] for row in iterator), columns)
 
 
 def joined(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def print_tracks(storage: Storage, criteria: Mapping[str, Any], output: Output |
                 count += 1
                 yield _track_cells(track)
 
-        _print_table(rows(), COLUMNS)
+        print_table(rows(), COLUMNS)
         return count
     if output == "csv":
         _write(csv_row(*COLUMNS).encode())
@@ -216,7 +217,7 @@ def coloured() -> bool:
     return not os.environ.get("NO_COLOR")
 
 
-def _print_table(rows: Iterator[list[str]], columns: Sequence[str]) -> None:
+def print_table(rows: Iterator[list[str]], columns: Sequence[str]) -> None:
     """Print a table page by page, with the widths that the first page needs."""
     print_page = _print_on_terminal if sys.stdout.isatty() else _print_plain
     page = list(islice(rows, PAGE))

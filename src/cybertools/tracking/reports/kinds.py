@@ -37,6 +37,7 @@ __all__ = [
     "TopBy",
     "Unit",
     "User",
+    "check_zone",
 ]
 
 KindName: TypeAlias = Literal[
@@ -110,7 +111,8 @@ def _number(value: Any, name: str) -> int:
     return number
 
 
-def _zone(value: Any, name: str) -> str:
+def check_zone(value: Any, name: str) -> str:
+    """``value``, if it is the name of a time zone."""
     if not isinstance(value, str):
         raise InvalidType(f"{name} must be text like 'Europe/Berlin', not {kind_of(value)}.")
     try:
@@ -151,7 +153,7 @@ Unit = Annotated[str, _choice(*UNITS)]
 
 LongUnit = Annotated[str, _choice("day", "week", "month")]
 
-TimeZone = Annotated[str, Kind("timezone", _zone)]
+TimeZone = Annotated[str, Kind("timezone", check_zone)]
 """The name of a time zone: ``Europe/Berlin``."""
 
 Attribute = Annotated[str, Kind("attribute", _attribute)]

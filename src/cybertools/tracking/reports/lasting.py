@@ -10,7 +10,16 @@ from cybertools.tracking.reports.specs import report
 from cybertools.tracking.reports.table import Cell, Chart, Column, Table
 from cybertools.tracking.values import now
 
-__all__ = ["durations", "retries", "runs", "times"]
+__all__ = [
+    "NOTHING",
+    "PERCENTILES",
+    "SPREAD",
+    "durations",
+    "retries",
+    "runs",
+    "spread_cells",
+    "times",
+]
 
 PERCENTILES = (50, 90)
 
@@ -27,7 +36,11 @@ SPREAD = (
 )
 
 
-def _spread(row: Any) -> tuple[Cell, ...]:
+NOTHING = (0, 0, None, None, None, None)
+"""The number, total, least, most, median and p90 of none."""
+
+
+def spread_cells(row: Any) -> tuple[Cell, ...]:
     """The cells of `SPREAD`, of: number, total, least, most, median, p90."""
     count, total, least, most, median, p90 = row
     mean = round(total / count / 1_000_000, 6) if count else None
@@ -54,9 +67,9 @@ def runs(
     found = {row[0]: row[1:] for row in storage.engine.aggregate(question)}
     whole: Any = found.get(None, (0,))[0]
     rows = [
-        (state or "all", count, share(count, whole), *_spread((count, *rest)))
+        (state or "all", count, share(count, whole), *spread_cells((count, *rest)))
         for state in ("open", "abandoned", "finished", None)
-        for count, *rest in [found.get(state, (0, 0, None, None, None, None))]
+        for count, *rest in [found.get(state, NOTHING)]
     ]
     columns = (
         Column("state", "text", "", "open, abandoned, finished; all."),
@@ -128,7 +141,7 @@ def times(storage: Storage, top: Number = 20, **criteria: Any) -> Table:
     )
     found: Any = ordered(storage.engine.aggregate(question))
     found.sort(key=lambda row: -row[2])
-    rows = [(task, count, *_spread((count, *rest))) for task, count, *rest in found[:top]]
+    rows = [(task, count, *spread_cells((count, *rest))) for task, count, *rest in found[:top]]
     columns = (
         Column("taskId", "text", "", "The task."),
         Column("visits", "integer", "visits", "Of a user in a run each."),

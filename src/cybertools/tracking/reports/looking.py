@@ -5,7 +5,8 @@ from typing import Any
 from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.questions import Groups, Spread
 from cybertools.tracking.reports.kinds import Number, Task, User
-from cybertools.tracking.reports.shared import seconds, share
+from cybertools.tracking.reports.lasting import NOTHING, PERCENTILES, SPREAD, spread_cells
+from cybertools.tracking.reports.shared import share
 from cybertools.tracking.reports.specs import report
 from cybertools.tracking.reports.table import Cell, Column, Table
 from cybertools.tracking.values import track_id
@@ -42,40 +43,32 @@ def journey(storage: Storage, userName: User, top: Number = 100, **criteria: Any
 
 @report
 def task(storage: Storage, taskId: Task, **criteria: Any) -> Table:
-    """One task in numbers: tracks, users, runs, when, how long, how often again.
+    """One task in numbers: tracks, users, runs, when, how long, how often again. One row.
+
+    A visit is what one user did in one run; it takes from its first to its last track.
 
     :param taskId: Which.
     """
     parsed = storage.parse({**criteria, "taskId": [taskId]})
     answers = storage.engine.aggregate
-    summary: Any = answers(Groups(parsed, (), ("tracks", "users", "runs", "first", "last")))
-    ((tracks, users, runs, first, last),) = summary
-    visits: Any = answers(
-        Spread(parsed, ("taskId", "runId", "userName"), "duration", (), (50, 90))
-    ) or [(0, 0, None, None, None, None)]
-    count, total, _, longest, median, p90 = visits[0]
-    again: Any = answers(Spread(parsed, ("taskId", "userName"), "runs", (), (), (0, 2)))
-    several = again[0][-1] if again else 0
-    rows: list[tuple[Cell, ...]] = [
-        ("tracks", tracks, "tracks"),
-        ("users", users, "users"),
-        ("runs", runs, "runs"),
-        ("first track", first, "time"),
-        ("last track", last, "time"),
-        ("visits", count, "visits"),
-        ("time in all", seconds(total), "s"),
-        ("mean visit", round(total / count / 1_000_000, 6) if count else None, "s"),
-        ("median visit", seconds(median), "s"),
-        ("p90 visit", seconds(p90), "s"),
-        ("longest visit", seconds(longest), "s"),
-        ("users with several runs", several, "users"),
-        ("share of users with several runs", share(several, users), "%"),
-    ]
-    columns = (
-        Column("what", "text", "", "What is told."),
-        Column("value", "value", "", "The number."),
-        Column(
-            "unit", "text", "", "What it counts; s are seconds, a time is in seconds since 1970."
-        ),
+    ((tracks, users, runs, first, last),) = answers(
+        Groups(parsed, (), ("tracks", "users", "runs", "first", "last"))
     )
-    return Table("task", f"The task {taskId}", columns, tuple(rows))
+    visits = answers(Spread(parsed, ("taskId", "runId", "userName"), "duration", (), PERCENTILES))
+    count, *spread = visits[0] if visits else NOTHING
+    times = answers(Spread(parsed, ("taskId", "userName"), "runs", (), (), (0, 2)))
+    again = times[0][-1] if times else 0
+    row = (tracks, users, runs, first, last, count, *spread_cells((count, *spread)))
+    columns = (
+        Column("tracks", "integer", "tracks", "How many there are."),
+        Column("users", "integer", "users", "Different users."),
+        Column("runs", "integer", "runs", "Different runs."),
+        Column("first", "time", "", "The first track."),
+        Column("last", "time", "", "The last track."),
+        Column("visits", "integer", "visits", "Of a user in a run each."),
+        *SPREAD,
+        Column("again", "integer", "users", "Users with more than one run."),
+        Column("share", "number", "%", "Of the users."),
+    )
+    rows = ((*row, again, share(again, users)),)
+    return Table("task", f"The task {taskId}", columns, rows)

@@ -172,7 +172,7 @@ def _spec_of(function: Callable[..., Table]) -> ReportSpec:
         if each.kind is not each.VAR_KEYWORD
     )
     name = function.__name__.replace("_", "-")
-    return ReportSpec(name, summary.replace("\n", " "), description.strip(), parameters, function)
+    return ReportSpec(name, " ".join(summary.split()), description.strip(), parameters, function)
 
 
 def _kind_of(hint: Any) -> Kind:

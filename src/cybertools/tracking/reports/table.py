@@ -1,6 +1,5 @@
 """A report's answer: a frozen table that knows its columns, their units, and what it was asked."""
 
-import html
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +7,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from cybertools.tracking.errors import InvalidValue, Unsupported
+from cybertools.tracking.errors import InvalidValue
+from cybertools.tracking.track import HTML_ROWS, html_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,6 +20,10 @@ Cell: TypeAlias = str | int | float | bool | None
 ColumnType: TypeAlias = Literal["text", "integer", "number", "time", "value", "json"]
 """Of a column's cells, each of which may also be None. A time is in seconds since 1970 UTC; a value
 is a text, a number or a truth value; json is JSON text."""
+
+
+NOTHING = "–"  # noqa: RUF001 (a dash, not a minus)
+"""What people read where there is no text or value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,27 +144,23 @@ class Table:
 
         :raises Unsupported: pyarrow is not installed.
         """
-        try:
-            from cybertools.tracking.transfer.arrow import arrow_table
-        except ModuleNotFoundError as error:
-            raise Unsupported(
-                "This needs pyarrow: pip install 'cybertools-tracking[arrow]'."
-            ) from error
+        from cybertools.tracking.transfer.arrow import arrow_table
+
         return arrow_table(self)
 
     def shown(self, column: Column, cell: Cell, zone: tzinfo | None = None) -> str:
-        """A cell as people read it: counts with separators, times in a time zone.
+        """A cell as people read it: numbers with separators, times in a time zone, none as a dash.
 
         :param zone: by default that of the table's parameters, or UTC.
         """
         if cell is None:
-            return ""
+            return NOTHING if column.type in ("text", "value") else ""
         if column.type == "time" and isinstance(cell, int | float):
             return shown_time(float(cell), zone or self.zone)
         if isinstance(cell, bool):
             return "true" if cell else "false"
-        if column.type == "integer" and column.name != "runId":
-            return f"{cell:,}"
+        if column.type in ("integer", "number") and column.name != "runId":
+            return f"{cell:,.3f}".rstrip("0").rstrip(".")
         if isinstance(cell, float):
             return f"{cell:,.3f}".rstrip("0").rstrip(".")
         return str(cell)
@@ -173,50 +173,14 @@ class Table:
 
     def _repr_html_(self) -> str:
         """The first rows as HTML, for notebooks."""
-        head = "".join(
-            f'<th title="{html.escape(c.description)}">{html.escape(c.name)}'
-            + (f"<br><small>{html.escape(c.unit)}</small>" if c.unit else "")
-            + "</th>"
-            for c in self.columns
+        names = (
+            c.name + (f" ({c.unit})" if c.unit not in ("", c.name) else "") for c in self.columns
         )
-        return html_table(
-            self.title,
-            head,
-            (
-                [
-                    (self.shown(c, cell), _is_numeric(c))
-                    for c, cell in zip(self.columns, row, strict=True)
-                ]
-                for row in self.rows[:HTML_ROWS]
-            ),
-            len(self.rows),
+        rows = (
+            [self.shown(column, cell) for column, cell in zip(self.columns, row, strict=True)]
+            for row in self.rows[:HTML_ROWS]
         )
-
-
-HTML_ROWS = 100
-"""Rows that a notebook shows."""
-
-
-def html_table(title: str, head: str, rows: Iterator[list[tuple[str, bool]]], count: int) -> str:
-    """A table as HTML. All but the head is text and is escaped.
-
-    :param rows: cells, and whether each is a number.
-    :param count: how many rows there are in all.
-    """
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td style="text-align: {"right" if numeric else "left"}">{html.escape(text)}</td>'
-            for text, numeric in row
-        )
-        + "</tr>"
-        for row in rows
-    )
-    more = f"<p>{count - HTML_ROWS:,} more rows</p>" if count > HTML_ROWS else ""
-    return (
-        f"<table><caption>{html.escape(title)}</caption><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table>{more}"
-    )
+        return html_table(names, rows, len(self.rows), self.title)
 
 
 def shown_time(seconds: float, zone: tzinfo) -> str:

@@ -27,6 +27,8 @@ from cybertools.tracking.sql.statements import Bound, Dialect, Tables, parts_for
 
 __all__ = ["answer_from", "answer_to_nothing", "bound_for"]
 
+NAMES = ("taskId", "runId", "userName")
+
 MEASURES: dict[Measure, str] = {
     "tracks": "count(*)",
     "tasks": "count(DISTINCT taskId)",
@@ -57,8 +59,16 @@ def answer_from(question: Question, rows: Sequence[Any], dialect: Dialect) -> An
     if isinstance(question, Spread | RunSpread):
         place = len(question.by) if isinstance(question, Spread) else 1
         return [tuple(row) for row in rows if row[place]]
-    fields = isinstance(question, Groups) and any(isinstance(k, Field) for k in question.keys)
-    if not isinstance(question, Groups) or not fields:
+    if not isinstance(question, Groups):
+        return [*map(tuple, rows)]
+    for place, key in enumerate(question.keys):
+        if isinstance(key, Periods):
+            # Tracks outside are counted as well, in places of their own: a condition that keeps
+            # them out would make databases read along the index by time, track by track.
+            rows = [row for row in rows if 0 <= row[place] < len(key.edges) - 1]
+    if _only_periods(question) is not None:
+        rows = [row for row in rows if row[1]]
+    if not any(isinstance(key, Field) for key in question.keys):
         return [*map(tuple, rows)]
     decode = [dialect.field_value if isinstance(key, Field) else None for key in question.keys]
     decode += [None] * len(question.measures)
@@ -88,15 +98,27 @@ def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
     criteria, values = question.criteria, list[Any]()
     columns: list[str] = []
     for key in keys:
-        criteria = _within(criteria, key)
+        criteria = criteria if question.top is None else _within(criteria, key)
         column = _key(key, dialect)
         columns.append(f"{column.sql} AS k{len(columns)}")
         values += column.values
-    if len(keys) == 1 and isinstance(keys[0], Periods) and measures == ("tracks",):
-        counted = None if criteria.matches else dialect.counted(tables.tracks, keys[0].edges)
-        if counted is not None:
-            return counted
+    if (periods := _only_periods(question)) is not None:
+        found = dialect.by_period(
+            tables.tracks,
+            periods.edges,
+            [MEASURES[m] for m in measures],
+            question.criteria.time_from,
+            question.criteria.time_to,
+        )
+        if found is not None:
+            return found
     where = _where(criteria, dialect)
+    if question.top is not None and len(measures) > 1 and len(keys) == 1 and keys[0] in NAMES:
+        # The highest first, and all else about these only.
+        first = _groups(replace(question, measures=measures[:1]), tables, dialect)
+        also = f"{columns[0].partition(' ')[0]} IN (SELECT k0 FROM ({first.sql}) AS highest)"
+        joined = f"{where.sql} AND {also}" if where.sql else f" WHERE {also}"
+        where = Bound(joined, [*where.values, *first.values])
     columns += (f"{MEASURES[m]} AS m{place}" for place, m in enumerate(measures))
     places = ", ".join(str(place + 1) for place in range(len(keys)))
     sql = f"SELECT {', '.join(columns)} FROM {tables.tracks}{where.sql}"
@@ -110,6 +132,15 @@ def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
         sql = f"SELECT * FROM ({sql}) AS found ORDER BY {', '.join(order)} LIMIT ?"
         values.append(question.top)
     return Bound(sql, values)
+
+
+def _only_periods(question: Groups) -> Periods | None:
+    """The periods, where numbers of all tracks in each are asked for."""
+    if len(question.keys) != 1 or question.top is not None or question.criteria.matches:
+        return None
+    (key,) = question.keys
+    are_numbers = not {*question.measures} & {"first", "last"}
+    return key if are_numbers and isinstance(key, Periods) else None
 
 
 def _key(key: Key, dialect: Dialect) -> Bound:
@@ -154,9 +185,7 @@ def _spread(question: Spread, tables: Tables, dialect: Dialect) -> Bound:
     }[question.measure]
     unit = ", ".join(question.unit)
     units = f"SELECT {unit}, {value} AS v FROM {tables.tracks}{where.sql} GROUP BY {unit}"
-    return _distribution(
-        Bound(units, where.values), question.by, question.percentiles, question.edges
-    )
+    return _distribution(Bound(units, where.values), question.by, question, dialect)
 
 
 def _run_spread(question: RunSpread, tables: Tables, dialect: Dialect) -> Bound:
@@ -183,37 +212,42 @@ def _run_spread(question: RunSpread, tables: Tables, dialect: Dialect) -> Bound:
         f" WHEN ended < {dialect.time_value} THEN 'abandoned' ELSE 'open' END AS state,"
         f" {dialect.micros('ended - began')} AS v FROM ({spans}) AS spans"
     )
-    both = (
-        f"WITH states AS ({states})"
-        " SELECT state, v FROM states UNION ALL SELECT NULL, v FROM states"
-    )
-    return _distribution(
-        Bound(both, [question.abandoned, *values]),
-        ("state",),
-        question.percentiles,
-        question.edges,
-    )
+    units = Bound(states, [question.abandoned, *values])
+    return _distribution(units, ("state",), question, dialect)
 
 
 def _distribution(
-    units: Bound, by: Sequence[str], percentiles: Sequence[int], edges: Sequence[int]
+    units: Bound, by: Sequence[str], asked: Spread | RunSpread, dialect: Dialect
 ) -> Bound:
-    """How the values ``v`` of units are spread."""
+    """How the values ``v`` of units are spread; of runs also those of all states together.
+
+    Equal values are put together first: so many numbers are summed up, and not so many rows ranked.
+    """
     names = ", ".join(by)
-    columns = [*by, "count(*)", _total("v"), "min(v)", "max(v)"]
-    sql = f"({units.sql}) AS units"
-    if percentiles:
-        partition = f"PARTITION BY {names}" if by else ""
-        ranked = f"SELECT {', '.join([*by, 'v'])}, row_number() OVER ({partition} ORDER BY v) AS r"
-        sql = f"({ranked}, count(*) OVER ({partition}) AS n FROM {sql}) AS ranked"
-        columns += (
-            f"max(CASE WHEN r = (n * {percent} + 99) / 100 THEN v END)" for percent in percentiles
+    percentiles = [*map(dialect.percentile, asked.percentiles)]
+    ranks = not all(percentiles)
+    sql = f"SELECT {', '.join([*by, 'v'])}, 1 AS k FROM ({units.sql}) AS units"
+    if ranks or not percentiles:
+        sql = f"{sql.replace('1 AS k', 'count(*) AS k')} GROUP BY {', '.join([*by, 'v'])}"
+    if isinstance(asked, RunSpread):
+        sql = (
+            f"WITH one AS ({sql}) SELECT state, v, k FROM one UNION ALL SELECT NULL, v, k FROM one"
         )
-    for edge, end in zip(edges, (*edges[1:], None), strict=False):
+    if ranks:
+        window = f"PARTITION BY {names} " if by else ""
+        sql = (
+            f"SELECT {', '.join([*by, 'v', 'k'])}, sum(k) OVER ({window}ORDER BY v) AS r,"
+            f" sum(k) OVER ({window}) AS n FROM ({sql}) AS one"
+        )
+        percentiles = [
+            f"min(CASE WHEN r * 100 >= n * {each} THEN v END)" for each in asked.percentiles
+        ]
+    columns = [*by, _total("k"), _total("v * k"), "min(v)", "max(v)", *percentiles]
+    for edge, end in zip(asked.edges, (*asked.edges[1:], None), strict=False):
         below = "" if end is None else f" AND v < {end:d}"
-        columns.append(_total(f"CASE WHEN v >= {edge:d}{below} THEN 1 ELSE 0 END"))
+        columns.append(_total(f"CASE WHEN v >= {edge:d}{below} THEN k ELSE 0 END"))
     group = f" GROUP BY {names}" if by else ""
-    return Bound(f"SELECT {', '.join(columns)} FROM {sql}{group}", units.values)
+    return Bound(f"SELECT {', '.join(columns)} FROM ({sql}) AS spread{group}", units.values)
 
 
 def _total(expression: str) -> str:
@@ -226,9 +260,10 @@ def _total(expression: str) -> str:
 
 def _cohorts(question: Cohorts, tables: Tables, dialect: Dialect) -> Bound:
     place = dialect.period(question.periods.edges)
-    where = _where(_within(question.criteria, question.periods), dialect)
+    where = _where(question.criteria, dialect)
     seen = f"SELECT userName, {place.sql} AS p FROM {tables.tracks}{where.sql} GROUP BY 1, 2"
     firsts = f"SELECT p, min(p) OVER (PARTITION BY userName) AS f FROM ({seen}) AS seen"
+    firsts += f" WHERE p >= 0 AND p < {len(question.periods.edges) - 1}"
     return Bound(
         f"SELECT f, p, count(*) FROM ({firsts}) AS firsts GROUP BY 1, 2",
         [*place.values, *where.values],
@@ -236,6 +271,40 @@ def _cohorts(question: Cohorts, tables: Tables, dialect: Dialect) -> Bound:
 
 
 def _funnel(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
+    """Without a window, when each step was first reached is all that matters."""
+    if question.window is None:
+        return _first_reached(question, tables, dialect)
+    return _last_reached(question, question.window, tables, dialect)
+
+
+def _first_reached(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
+    """In ``c1`` is what meets the second step after the first was reached, in ``f1`` its first."""
+    base = _condition(question.criteria, dialect)
+    parts: list[str] = []
+    values: list[Any] = []
+    for place, step in enumerate(question.steps):
+        condition = _condition(step, dialect)
+        found = (
+            f"SELECT {question.per} AS who, timeStamp AS t, number AS n FROM {tables.tracks}"
+            f" WHERE ({condition.sql}) AND ({base.sql})"
+        )
+        values += [*condition.values, *base.values]
+        if place:
+            found = (
+                f"SELECT x.who, x.t, x.n FROM ({found}) AS x JOIN f{place - 1} p"
+                " ON p.who = x.who AND (x.t > p.t OR (x.t = p.t AND x.n > p.n))"
+            )
+        parts.append(f"c{place} AS ({found})")
+        parts.append(
+            f"f{place} AS (SELECT c.who, c.t, min(c.n) AS n FROM c{place} c"
+            f" JOIN (SELECT who, min(t) AS t FROM c{place} GROUP BY who) e"
+            " ON e.who = c.who AND e.t = c.t GROUP BY c.who, c.t)"
+        )
+    numbers = (f"(SELECT count(*) FROM f{place})" for place in range(len(question.steps)))
+    return Bound(f"WITH {', '.join(parts)} SELECT {', '.join(numbers)}", values)
+
+
+def _last_reached(question: Funnel, window: float, tables: Tables, dialect: Dialect) -> Bound:
     """Each step is a subquery around that of the step before.
 
     In it ``l1`` is when the first step was last reached, before a track; ``l2`` the second.
@@ -255,8 +324,7 @@ def _funnel(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
     for place in range(1, len(conditions)):
         before = f"max(CASE WHEN {reached[-1]} THEN t END) OVER ({frame}) AS l{place}"
         sql = f"SELECT *, {before} FROM ({sql}) AS s{place}"
-        gap = "IS NOT NULL" if question.window is None else f"<= {question.window!r}"
-        reached.append(f"m{place} AND t - l{place} {gap}")
+        reached.append(f"m{place} AND t - l{place} <= {window!r}")
     most = (f"max(CASE WHEN {r} THEN 1 ELSE 0 END) AS h{i}" for i, r in enumerate(reached))
     furthest = f"SELECT who, {', '.join(most)} FROM ({sql}) AS steps GROUP BY who"
     numbers = (f"coalesce({_total(f'h{place}')}, 0)" for place in range(len(reached)))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import pairwise
+from math import inf, nextafter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -121,20 +122,32 @@ class SqliteDialect(Dialect):
 
     def period(self, edges: Sequence[int]) -> Bound:
         """See `Dialect.period`. Periods of one length are found by a division."""
-        return Bound(_place([*_even_spans(edges)]))
+        place = _place([*_even_spans(edges)])
+        return Bound(f"CASE WHEN timeStamp < {edges[0]} THEN -1 ELSE {place} END")
 
     def micros(self, seconds: str) -> str:
         """See `Dialect.micros`."""
         return f"CAST(({seconds}) * 1000000 + 0.5 AS INTEGER)"
 
-    def counted(self, tracks: str, edges: Sequence[int]) -> Bound:
-        """See `Dialect.counted`. A range of the index by time for each period."""
+    def by_period(
+        self,
+        tracks: str,
+        edges: Sequence[int],
+        measures: Sequence[str],
+        time_from: float | None,
+        time_to: float | None,
+    ) -> Bound:
+        """See `Dialect.by_period`. A range of the index by time for each: nothing is sorted."""
+        within = f"FROM {tracks} WHERE timeStamp >= edge AND timeStamp < next"
+        columns = ", ".join(f"(SELECT {measure} {within})" for measure in measures)
         return Bound(
-            "SELECT key, tracks FROM (SELECT e.key, (SELECT count(*) FROM"
-            f" {tracks} WHERE timeStamp >= e.edge AND timeStamp < e.next) AS tracks"
-            " FROM (SELECT key, value AS edge, lead(value) OVER (ORDER BY key) AS next"
-            " FROM json_each(?)) AS e) AS counted WHERE tracks > 0",
-            [orjson.dumps(edges).decode()],
+            f"SELECT key, {columns} FROM (SELECT key, max(value, ?) AS edge,"
+            " min(lead(value) OVER (ORDER BY key), ?) AS next FROM json_each(?)) AS periods",
+            [
+                -1.0 if time_from is None else time_from,
+                inf if time_to is None else nextafter(time_to, inf),
+                orjson.dumps(edges).decode(),
+            ],
         )
 
 

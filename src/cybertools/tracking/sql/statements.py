@@ -69,14 +69,28 @@ class Dialect(ABC):
 
     @abstractmethod
     def period(self, edges: Sequence[int]) -> Bound:
-        """The place of the last edge that is not after the time stamp; there is one."""
+        """The place of the last edge that is not after the time stamp; -1 if there is none."""
 
     @abstractmethod
     def micros(self, seconds: str) -> str:
         """A difference of times as whole microseconds."""
 
-    def counted(self, tracks: str, edges: Sequence[int]) -> Bound | None:  # noqa: ARG002
-        """A quicker way, if there is one, to the places of edges and the numbers of tracks."""
+    def percentile(self, percent: int) -> str:  # noqa: ARG002
+        """That percentile of ``v`` as an aggregate; empty where there is none."""
+        return ""
+
+    def by_period(
+        self,
+        tracks: str,  # noqa: ARG002
+        edges: Sequence[int],  # noqa: ARG002
+        measures: Sequence[str],  # noqa: ARG002
+        time_from: float | None,  # noqa: ARG002
+        time_to: float | None,  # noqa: ARG002
+    ) -> Bound | None:
+        """A quicker way, if there is one, to the places of all periods and measures of each.
+
+        They are those of all tracks within the times.
+        """
         return None
 
 

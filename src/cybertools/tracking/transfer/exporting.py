@@ -1,4 +1,7 @@
-"""Export: a storage's tracks as JSON lines or CSV, in constant memory, for any import to take."""
+"""Export: a storage's tracks as JSON lines, CSV, Parquet or Arrow, in constant memory.
+
+Any import takes JSON lines and CSV; the others are for analysis.
+"""
 
 import os
 import re
@@ -19,14 +22,21 @@ from cybertools.tracking.values import json_time
 
 __all__ = [
     "COLUMNS",
+    "FILE_FORMATS",
     "WRITERS",
     "ExportFormat",
+    "FileFormat",
     "export_file",
     "export_lines",
+    "export_pieces",
     "write_file",
 ]
 
 ExportFormat: TypeAlias = Literal["jsonl", "csv"]
+
+FileFormat: TypeAlias = ExportFormat | Literal["parquet", "arrow"]
+
+FILE_FORMATS: tuple[FileFormat, ...] = ("jsonl", "csv", "parquet", "arrow")
 
 COLUMNS = ("id", *METADATA, "data")
 
@@ -58,18 +68,33 @@ def export_lines(
         yield len(chunk), written(chunk, run_of)
 
 
+def export_pieces(
+    storage: Storage, format: FileFormat = "jsonl", **criteria: Any
+) -> Iterator[tuple[int, bytes]]:
+    """The same as `export_lines` in any format. Of Parquet and Arrow, runs have their numbers.
+
+    :raises Unsupported: Parquet and Arrow need pyarrow, which is not installed.
+    """
+    if format == "jsonl" or format == "csv":  # noqa: PLR1714 (a set would not narrow the type)
+        return export_lines(storage, format, **criteria)
+    from cybertools.tracking.transfer.arrow import arrow_pieces, to_arrow
+
+    return arrow_pieces(to_arrow(storage, **criteria), format)
+
+
 def export_file(
-    storage: Storage, path: str, format: ExportFormat | None = None, **criteria: Any
+    storage: Storage, path: str, format: FileFormat | None = None, **criteria: Any
 ) -> Iterator[int]:
     """Write the tracks that meet the criteria to a file, as `write_file` does.
 
-    :param format: by default that of the name: CSV where it ends in ``.csv`` (before ``.gz`` or
-        ``.zst``), else JSON lines.
+    :param format: by default that of the name: CSV, Parquet or Arrow where it ends in ``.csv``,
+        ``.parquet`` or ``.arrow`` (before ``.gz`` or ``.zst``), else JSON lines.
     """
     target = Path(path)
     plain = target.with_suffix("") if target.suffix.lower() in _PACKERS else target
-    known = format or ("csv" if plain.suffix.lower() == ".csv" else "jsonl")
-    return write_file(path, export_lines(storage, known, **criteria))
+    suffix = plain.suffix.lower().removeprefix(".")
+    known = [f for f in FILE_FORMATS if f == suffix] or ["jsonl"]
+    return write_file(path, export_pieces(storage, format or known[0], **criteria))
 
 
 def write_file(path: str, pieces: Iterable[tuple[int, bytes]]) -> Iterator[int]:
