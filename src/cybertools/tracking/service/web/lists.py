@@ -81,7 +81,7 @@ async def task(view: View) -> Reply:
         view.report("durations", **criteria),
         view.report("changes", top=10, **criteria),
     )
-    values = {str(row[0]): row[1] for row in summary}
+    (values,) = summary.as_dicts()
     if not values["tracks"] and not await view.work(_is_task, view.storage, id):
         raise Bad("track-not-found", f"There is no task {shown(id)}.")
     return view.render(
@@ -116,10 +116,10 @@ def _task_stats(view: View, id: str, values: dict[str, Any]) -> list[Stat]:
             fmt.number(values["runs"]),
             view.link("explore", taskId=id, by="runId"),
         ),
-        Stat(view.say("Median visit"), fmt.duration(values["median visit"])),
+        Stat(view.say("Median visit"), fmt.duration(values["median"])),
         Stat(
             view.say("Come back"),
-            fmt.percent(values["share of users with several runs"]),
+            fmt.percent(values["share"]),
         ),
     ]
 
