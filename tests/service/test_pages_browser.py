@@ -13,7 +13,7 @@ import pytest
 
 from tests.engines import give_up
 from tests.service.paged import EVIL, Paged, filled, paged
-from tests.service.test_browser import FLAGS
+from tests.service.test_browser import FLAGS, site
 
 S = "/storages/tracks"
 
@@ -242,6 +242,16 @@ def test_what_is_saved_is_seen_at_once(stage: Stage) -> None:
         page.wait_for_url("**/task?**")
         assert page.inner_text("h1") == f"{EVIL}now"
         assert stage.complaints == []
+
+
+def test_a_link_on_another_site_finds_the_session(stage: Stage, tmp_path: Path) -> None:
+    target = f"{stage.site.base}{S}/tasks?q=course"
+    (tmp_path / "index.html").write_text(f'<!doctype html><a href="{target}">Look</a>')
+    with site(tmp_path) as host, stage.page() as page:
+        page.goto(host.replace("127.0.0.1", "localhost"))
+        page.click("a")
+        page.locator("#results tbody tr").first.wait_for()
+        assert page.url == target
 
 
 def test_the_zone_is_the_browsers(stage: Stage) -> None:
