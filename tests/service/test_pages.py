@@ -23,6 +23,8 @@ from cybertools.tracking.service import web
 from cybertools.tracking.service.web.charts import Bar, scale, time_chart
 from cybertools.tracking.service.web.periods import chosen_period
 from cybertools.tracking.service.web.words import ERRORS, translations
+from tests.engines import give_up
+from tests.servers import missing_postgres, postgres_database
 from tests.service.paged import EVIL, PASSWORD, Paged, filled, form_token, paged, sign_in
 
 S = "/storages/tracks"
@@ -296,6 +298,20 @@ def test_each_page_is_there_and_strict(reader: httpx.Client, path: str) -> None:
     assert answer.headers["cache-control"] == "no-store"
     assert not SCRIPT.search(answer.text)
     assert answer.text.count("<h1") == 1
+
+
+def test_each_page_on_postgresql() -> None:
+    if why := missing_postgres():
+        give_up("the pages on PostgreSQL", why)
+    with postgres_database() as url:
+        filled(url)
+        with (
+            open_storage(url, "other"),
+            paged(url, names=("tracks", "other")) as site,
+            site.visitor(site.token("read")) as client,
+        ):
+            found = {path: client.get(path).status_code for path in PAGES}
+            assert found == dict.fromkeys(PAGES, 200)
 
 
 def test_markup_stays_text_on_every_page(reader: httpx.Client) -> None:
