@@ -359,7 +359,7 @@ def test_what_is_wrong_is_said(reader: httpx.Client) -> None:
 
 def test_empty_pages_say_what_to_do(tmp_path: Path) -> None:
     with paged(f"sqlite:{tmp_path}/tracks.db") as site, site.visitor(site.token("read")) as client:
-        for page in ("overview", "now", "tasks", "users", "explore", "retention", "paths"):
+        for page in ("overview", "now", "tasks", "explore", "funnel", "retention", "paths"):
             text = client.get(f"{S}/{page}").text
             assert f"curl {site.base}/api/storages/tracks/tracks" in text
             assert "import access.log" in text
