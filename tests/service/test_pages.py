@@ -406,6 +406,17 @@ def test_a_number_leads_to_the_tracks_behind_it(reader: httpx.Client) -> None:
         assert f"<strong>{number}</strong>" in reader.get(address.replace("&amp;", "&")).text
 
 
+@pytest.mark.parametrize("page", ["task?taskId=course/lesson-2", "user?userName=user-2"])
+def test_so_does_a_number_about_a_user_in_a_task(reader: httpx.Client, page: str) -> None:
+    text = reader.get(f"{S}/{page}&period=all").text
+    ranked = text.partition('<table class="ranked">')[2].partition("</table>")[0]
+    numbers = re.findall(r'href="([^"]*explore[^"]*)">([\d,]+)</a>', ranked)
+    assert len(numbers) > 3
+    for address, number in numbers[:3]:
+        found = reader.get(address.replace("&amp;", "&")).text
+        assert f"<strong>{number}</strong>" in found
+
+
 def test_criteria_are_the_contracts(url: str, reader: httpx.Client) -> None:
     page = reader.get(f"{S}/explore?where=state=failed&userName=user-1&period=all").text
     with open_storage(url) as storage:
