@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DATA ?= $(wildcard ../shared/data/semicomplete-access.log)
 STORAGE ?= sqlite:build/tracks.db
 
-.PHONY: run test browser lint check bench docs clean
+.PHONY: run test browser lint check bench docs screenshots clean
 
 run: $(VENV)/.installed
 	@mkdir -p build
@@ -44,6 +44,9 @@ bench: $(VENV)/.bench
 docs: $(VENV)/.docs
 	$(BIN)/python docs/make_reference.py
 
+screenshots: $(VENV)/.screenshots
+	$(BIN)/python docs/make_screenshots.py
+
 clean:
 	rm -rf build dist $(VENV)
 
@@ -57,7 +60,7 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[http,postgres,service,zodb]'
 	@touch $@
 
-$(VENV)/.test $(VENV)/.lint $(VENV)/.bench $(VENV)/.docs: $(VENV)/.%: $(VENV)/.installed
+$(VENV)/.test $(VENV)/.lint $(VENV)/.bench $(VENV)/.docs $(VENV)/.screenshots: $(VENV)/.%: $(VENV)/.installed
 	$(BIN)/pip install --quiet --group $*
 	@touch $@
 

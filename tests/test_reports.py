@@ -31,6 +31,7 @@ from cybertools.tracking.reports import (
     task,
     times,
     top,
+    totals,
 )
 from cybertools.tracking.reports.periods import period_edges, period_name
 from cybertools.tracking.testing import Comment, Opener
@@ -167,6 +168,19 @@ def check_top(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
     assert [(kind(row[0]), *row[1:]) for row in table] == brute.top(what, by, most)
 
 
+def check_totals(storage: Storage, brute: Brute, _draw: Callable[..., Any]) -> None:
+    (told,) = totals(storage, **brute.criteria).as_dicts()
+    tracks = brute.in_time()
+    assert told == {
+        "tracks": len(tracks),
+        "users": len({t.userName for t in tracks}),
+        "tasks": len({t.taskId for t in tracks}),
+        "runs": len({t.runId for t in tracks}),
+        "first": tracks[0].timeStamp if tracks else None,
+        "last": tracks[-1].timeStamp if tracks else None,
+    }
+
+
 def check_active(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
     unit, zone = draw(st.sampled_from(["day", "week", "month"])), draw(ZONES)
     table = active(storage, unit, zone, **brute.criteria)
@@ -250,6 +264,7 @@ def check_task(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None
 CHECKS = [
     check_counts,
     check_top,
+    check_totals,
     check_active,
     check_runs,
     check_times,

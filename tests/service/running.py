@@ -86,12 +86,13 @@ def running(
     gate: Gate | None = None,
     more: tuple[Endpoint, ...] = (),
     port: int = 0,
+    proxies: tuple[str, ...] = (),
     **settings: Any,
 ) -> Iterator[Running]:
     """A service of that database in a thread, until the context ends."""
     app = make_app(Settings(url, **settings), gate or OpenGate(), more)
     is_ready = threading.Event()
-    server = Server(app, is_ready.set)
+    server = Server(app, is_ready.set, proxies)
     with listening("127.0.0.1", port) as sock:
         thread = threading.Thread(target=server.run, args=([sock],))
         thread.start()

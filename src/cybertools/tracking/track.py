@@ -36,9 +36,6 @@ Row = tuple[int, str, int, str, float, str]
 """A stored track: number, taskId, runId, userName, timeStamp, data as JSON text."""
 
 
-_T = TypeVar("_T", bound="Track")
-
-
 class RunRow(NamedTuple):
     """A stored run. Its start and end (see `Run`) are derived from this and from its tracks."""
 
@@ -49,6 +46,9 @@ class RunRow(NamedTuple):
     stoppedAt: float | None
     finished: bool
     isCurrent: bool
+
+
+_T = TypeVar("_T", bound="Track")
 
 
 class Track:

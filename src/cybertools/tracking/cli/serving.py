@@ -1,5 +1,6 @@
 """Commands about a service: run one, and watch one."""
 
+import os
 import socket
 from contextlib import closing
 from typing import Literal
@@ -91,17 +92,21 @@ def serve(
     place = click.get_current_context().find_root().ensure_object(Place)
     try:
         from cybertools.tracking.service.access.gate import Gate
+        from cybertools.tracking.service.access.sessions import Sessions
+        from cybertools.tracking.service.access.signing_in import SignIn
         from cybertools.tracking.service.access.starting import (
             first_token,
             open_tokens,
             require_tokens,
         )
+        from cybertools.tracking.service.access.users import open_users
         from cybertools.tracking.service.app import make_app
         from cybertools.tracking.service.logs import set_up
         from cybertools.tracking.service.segment import parse_mapping
         from cybertools.tracking.service.serving import listening
         from cybertools.tracking.service.serving import serve as serve_app
         from cybertools.tracking.service.settings import Settings
+        from cybertools.tracking.service.web import pages
     except ModuleNotFoundError as error:
         raise Unsupported(
             f"A service needs {error.name}: pip install 'cybertools-tracking[service]'."
@@ -113,13 +118,18 @@ def serve(
         origins=origins,
         segment=parse_mapping(segment_map),
     )
-    with open_tokens(settings.url) as tokens:
+    with open_tokens(settings.url) as tokens, open_users(settings.url) as users:
         require_tokens(host, tokens)
         first = first_token(host, tokens)
         if first is not None:
             note(f"The first token, for everything. Keep it: it is shown only now.\n{first}")
-        with closing(Gate(tokens)) as gate, listening(host, port) as sock:
-            app = make_app(settings, gate)
+        with (
+            closing(Gate(tokens)) as gate,
+            closing(SignIn(users)) as sign_in,
+            listening(host, port) as sock,
+        ):
+            sessions = Sessions(gate, sign_in, users, os.environ.get("TRACKS_SECRET"))
+            app = make_app(settings, gate, pages(sessions, tokens))
             set_up(log_format, log_level)
             serve_app(app, sock, lambda: note(f"{settings.url} is served at {_url(sock)}"), proxies)
 

@@ -3,7 +3,7 @@
 They are computed in the engine. `REPORTS` has them by name, for doors.
 """
 
-from cybertools.tracking.reports.activity import active, changes, counts, present, top
+from cybertools.tracking.reports.activity import active, changes, counts, present, top, totals
 from cybertools.tracking.reports.lasting import durations, retries, runs, times
 from cybertools.tracking.reports.looking import journey, task
 from cybertools.tracking.reports.moving import funnel, paths, retention
@@ -32,4 +32,5 @@ __all__ = [
     "task",
     "times",
     "top",
+    "totals",
 ]

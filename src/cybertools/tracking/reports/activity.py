@@ -26,7 +26,7 @@ from cybertools.tracking.reports.specs import report
 from cybertools.tracking.reports.table import Cell, Chart, Column, Table
 from cybertools.tracking.values import now, track_id
 
-__all__ = ["active", "changes", "counts", "present", "top"]
+__all__ = ["active", "changes", "counts", "present", "top", "totals"]
 
 PERIOD = Column("period", "text", "", "The period's name in the time zone.")
 
@@ -143,6 +143,20 @@ def active(
     )
     chart = Chart("line", "start", "users")
     return Table("active", f"Active users per {unit}", columns, tuple(rows), chart=chart)
+
+
+@report
+def totals(storage: Storage, **criteria: Any) -> Table:
+    """How much there is in all: tracks, users, tasks, runs, from when to when."""
+    parsed = storage.parse(criteria)
+    measures: tuple[Measure, ...] = ("tracks", "users", "tasks", "runs", "first", "last")
+    rows: Any = tuple(storage.engine.aggregate(Groups(parsed, (), measures)))
+    columns = (
+        *(Column(m, "integer", m, f"How many different {m}.") for m in measures[:4]),
+        Column("first", "time", "", "The first track."),
+        Column("last", "time", "", "The last track."),
+    )
+    return Table("totals", "Totals", columns, rows)
 
 
 @report

@@ -22,6 +22,7 @@ from cybertools.tracking.service.access.limits import (
 )
 from cybertools.tracking.service.access.principal import Principal
 from cybertools.tracking.service.access.tokens import Token, digest_of, id_in, is_mistyped
+from cybertools.tracking.service.access.users import User
 from cybertools.tracking.service.gate import Refused, Scope
 from cybertools.tracking.values import now
 
@@ -110,10 +111,41 @@ class Gate:
         :raises Refused: it is not let in.
         :raises StorageError: the tokens cannot be read.
         """
+        address = self._address(client)
+        token = await self._token(credential, address)
+        return await self._admit_holder(token, scope, storage, origin, client)
+
+    async def admit_holder(
+        self, id: str, scope: Scope, storage: str | None, client: str
+    ) -> Principal:
+        """Let in who has shown a token before, of which only the id was kept. Else as `admit`."""
+        address = self._address(client)
+        await self._read(VALID)
+        token = self._known.get(id)
+        if token is None or token.state(self._clock()) != "active":
+            self._unauthorised("signed in with a token that has ended", UNKNOWN, address, token)
+        return await self._admit_holder(token, scope, storage, None, client)
+
+    async def admit_user(
+        self, user: User, scope: Scope, storage: str | None, client: str
+    ) -> Principal:
+        """Let in who has signed in with a password before. Else as `admit`."""
+        principal = self._check_rights(user.principal, scope, storage, self._address(client))
+        if scope == "admin":
+            await self.note(principal, "admin", {"storage": storage}, client)
+        return principal
+
+    def _address(self, client: str) -> str:
+        """What stands for a client, if it does not come too often."""
         address = network_of(client)
         if not is_loopback(address):
             self._limit(("client", address), self._limits.client)
-        token = await self._token(credential, address)
+        return address
+
+    async def _admit_holder(
+        self, token: Token, scope: Scope, storage: str | None, origin: str | None, client: str
+    ) -> Principal:
+        address = network_of(client)
         self._limit_token(token, address)
         principal = self._check(token, scope, storage, origin, address)
         moment = self._clock()
@@ -195,20 +227,26 @@ class Gate:
         principal = token.principal
         if token.kind == "browser" and origin not in token.origins:
             text = "This key is not for pages of this origin."
-            self._forbidden("origin", text, address, token)
+            self._forbidden("origin", text, address, principal)
+        return self._check_rights(principal, scope, storage, address)
+
+    def _check_rights(
+        self, principal: Principal, scope: Scope, storage: str | None, address: str
+    ) -> Principal:
+        """The same again. What it has not the rights for is refused."""
         if not principal.has(scope):
             text = f"This needs a token with the scope {scope}."
-            self._forbidden(f"scope {scope}", text, address, token)
+            self._forbidden(f"scope {scope}", text, address, principal)
         if storage is None:
             if scope == "admin" and principal.storages is not None:
                 text = "This needs a token for all storages."
-                self._forbidden("all storages", text, address, token)
+                self._forbidden("all storages", text, address, principal)
             if scope == "write" and principal.storages is not None and principal.storage is None:
                 text = "This token is for several storages: the request has to name one."
-                self._forbidden("no storage named", text, address, token)
+                self._forbidden("no storage named", text, address, principal)
         elif not principal.reaches(storage):
             text = "This token is not for this storage."
-            self._forbidden("storage", text, address, token)
+            self._forbidden("storage", text, address, principal)
         return principal
 
     def _limit_token(self, token: Token, address: str) -> None:
@@ -227,21 +265,21 @@ class Gate:
     def _unauthorised(
         self, reason: str, text: str, address: str, token: Token | None = None
     ) -> NoReturn:
-        self._note_refusal(reason, NOBODY, address, token)
+        self._note_refusal(reason, NOBODY, address, None if token is None else token.id)
         rate = self._limits.failures
         # Who has a valid token is not kept waiting for others of the same address.
         wait = 0.0 if rate is None else self._buckets.take(("failed", address), rate)
         raise _too_many(wait) if wait else Refused(text, 401)
 
-    def _forbidden(self, reason: str, text: str, address: str, token: Token) -> NoReturn:
-        self._note_refusal(reason, token.name, address, token)
+    def _forbidden(self, reason: str, text: str, address: str, who: Principal) -> NoReturn:
+        self._note_refusal(reason, who.name, address, who.token)
         raise Refused(text, 403)
 
-    def _note_refusal(self, reason: str, by: str, address: str, token: Token | None) -> None:
+    def _note_refusal(self, reason: str, by: str, address: str, token: str | None) -> None:
         entry = self._audit.refusal(
             {
                 "reason": reason,
-                "token": None if token is None else token.id,
+                "token": token or None,
                 "client": self._audit.hashed(address),
             }
         )

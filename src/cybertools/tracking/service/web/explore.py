@@ -1,0 +1,272 @@
+"""Explore: from criteria to a chart and a table, all of it in the address."""
+
+import asyncio
+import json
+import shlex
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from cybertools.tracking.codec import DATA_PREFIX, criteria_from, row_json
+from cybertools.tracking.criteria import Criteria
+from cybertools.tracking.errors import InvalidValue
+from cybertools.tracking.interfaces import Storage
+from cybertools.tracking.reports import Table
+from cybertools.tracking.service.asking import lines
+from cybertools.tracking.service.replies import LINES, Header, Reply
+from cybertools.tracking.service.web.charts import Bar
+from cybertools.tracking.service.web.periods import Period
+from cybertools.tracking.service.web.series import series
+from cybertools.tracking.service.web.site import SECURITY, Page, View
+from cybertools.tracking.track import Row, Track
+from cybertools.tracking.transfer.exporting import csv_row
+from cybertools.tracking.values import json_time, shown, track_id
+
+__all__ = ["PAGES", "Asked", "asked_for"]
+
+PAGE = 50
+TOP = 12
+
+NAMES = ("taskId", "userName", "runId")
+FORMATS = ("jsonl", "csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is explored."""
+
+    pairs: tuple[tuple[str, str], ...]
+    """Criteria as the API's parameters, without the period."""
+    by: str
+    order: str
+    after: str
+
+    def values(self, name: str) -> list[str]:
+        """What was given for a criterion."""
+        return [value for key, value in self.pairs if key == name]
+
+    @property
+    def where(self) -> list[tuple[str, str]]:
+        """The criteria about the data: name and value."""
+        return [
+            (key.removeprefix(DATA_PREFIX), value)
+            for key, value in self.pairs
+            if key.startswith(DATA_PREFIX)
+        ]
+
+
+def asked_for(view: View) -> Asked:
+    """What the address asks for.
+
+    Beside the API's parameters there is what forms can send: ``where=state=open``.
+    """
+    pairs: list[tuple[str, str]] = []
+    for name, text in view.call.pairs:
+        value = text.strip()
+        if not value:
+            continue
+        if name in NAMES or name.startswith(DATA_PREFIX):
+            pairs.append((name, value))
+        elif name == "where":
+            key, equals, value = value.partition("=")
+            if not equals or not key.strip():
+                raise InvalidValue(
+                    f"A value in the data is asked for like state=open, not {shown(text)}."
+                )
+            pairs.append((DATA_PREFIX + key.strip(), value.strip()))
+    order = view.asked.get("order", "-timeStamp")
+    criteria_from([("order", order)])
+    by, after = view.asked.get("by", "").strip(), view.asked.get("after", "")
+    return Asked(tuple(dict.fromkeys(pairs)), by, order, after)
+
+
+def _criteria(view: View, asked: Asked) -> tuple[Criteria, dict[str, Any], tuple[str, ...]]:
+    """The criteria: as a query has them, as reports do, and the names in the data among them."""
+    period = [(name, repr(value)) for name, value in view.period.criteria.items()]
+    parsed = criteria_from([*asked.pairs, *period])
+    values: dict[str, Any] = {}
+    for match in parsed.matches:
+        values[match.name] = [*match.values, *(f"{prefix}*" for prefix in match.prefixes)]
+    return parsed, values, tuple(name for name, _ in asked.where)
+
+
+async def explore(view: View) -> Reply:
+    """What meets the criteria: how much over time, split by something, and which."""
+    period = await _exact_period(view)
+    asked = asked_for(view)
+    parsed, values, names = _criteria(view, asked)
+    place = criteria_from(
+        [("order", asked.order), *([("after", asked.after)] if asked.after else [])]
+    )
+    paged = replace(parsed, order=place.order, after=place.after, limit=PAGE + 1)
+
+    async def split() -> Table | None:
+        if not asked.by:
+            return None
+        return await view.report("top", names, what=asked.by, top=TOP, **values, **period.criteria)
+
+    rows, count, table, bars = await asyncio.gather(
+        view.work(_select, view.storage, paged),
+        view.work(_count, view.storage, parsed),
+        split(),
+        _bars(view, names, values),
+    )
+    tracks = [*map(Track.from_row, rows[:PAGE])]
+    following = track_id(rows[PAGE - 1][0]) if len(rows) > PAGE else None
+    return view.render(
+        "explore.html",
+        asked=asked,
+        tracks=tracks,
+        count=count,
+        following=following,
+        split=None if table is None else [_narrowed(view, asked, row) for row in table.as_dicts()],
+        downloads={kind: _download_link(view, asked, kind) for kind in FORMATS},
+        bars=bars,
+        attributes=view.collection.attributes,
+        recipes=_recipes(view, asked),
+        query=_query(view, asked),
+        period_inputs=[(k, view.asked[k]) for k in ("period", "from", "to") if k in view.asked],
+    )
+
+
+def _narrowed(view: View, asked: Asked, row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the split, with the address of what is behind it."""
+    value = row[asked.by]
+    name = asked.by if asked.by in NAMES else DATA_PREFIX + asked.by
+    text = value if isinstance(value, str) else json.dumps(value)
+    # What lies deeper in the data is no criterion.
+    href = "" if "." in asked.by else f"?{urlencode([*view.others('by', name), (name, text)])}"
+    return {**row, "href": href}
+
+
+def _download_link(view: View, asked: Asked, kind: str) -> str:
+    grouped: dict[str, list[str]] = {}
+    for name, value in asked.pairs:
+        grouped.setdefault(name, []).append(value)
+    return view.link("download", **grouped, format=kind)
+
+
+async def _exact_period(view: View) -> Period:
+    """The period; between two times as well, as the bars of charts link to."""
+    bounds = [view.asked.get(name, "") for name in ("from", "to")]
+    await view.choose_period(exact := any(map(_is_seconds, bounds)))
+    if not exact:
+        return view.period
+    start, end = (float(text) if _is_seconds(text) else None for text in bounds)
+    view.period = replace(
+        view.period,
+        name="exact",
+        zone=view.zone,
+        start=start,
+        end=None if end is None else end + 1,
+    )
+    return view.period
+
+
+def _is_seconds(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) != len("20260101")
+
+
+async def _bars(view: View, names: tuple[str, ...], values: dict[str, Any]) -> list[Bar]:
+    return await series(view, attributes=names, **values)
+
+
+def _select(storage: Storage, criteria: Criteria) -> list[Row]:
+    return [] if criteria.is_empty else storage.engine.select(criteria)
+
+
+def _count(storage: Storage, criteria: Criteria) -> int:
+    return 0 if criteria.is_empty else storage.engine.count(criteria)
+
+
+def _query(view: View, asked: Asked) -> str:
+    """The criteria as the parameters of the API."""
+    pairs = [*asked.pairs]
+    for name, value in view.period.criteria.items():
+        pairs.append((name, view.format.iso(value)))
+    return urlencode(pairs)
+
+
+def _recipes(view: View, asked: Asked) -> list[tuple[str, str]]:
+    """The same in other ways: a command, Python, HTTP."""
+    headers = view.call.headers
+    host = headers.get(b"host", b"127.0.0.1:8080").decode("latin-1")
+    base = f"{view.call.request.get('scheme', 'http')}://{host}"
+    times = [(name, view.format.iso(value)) for name, value in view.period.criteria.items()]
+    options = {"taskId": "--task", "userName": "--user", "runId": "--run"}
+    command = [f"tracks --storage {base} --name {shlex.quote(view.storage.name)} query"]
+    arguments: dict[str, Any] = {}
+    parsed = criteria_from(asked.pairs)
+    for match in parsed.matches:
+        given = [*match.values, *(f"{prefix}*" for prefix in match.prefixes)]
+        arguments[match.name] = given[0] if len(given) == 1 else given
+        for value in given:
+            if match.name in options:
+                command.append(f"{options[match.name]} {shlex.quote(str(value))}")
+            else:
+                text = value if isinstance(value, str) else json.dumps(value)
+                command.append(f"--where {shlex.quote(f'{match.name}={text}')}")
+    for name, text in times:
+        command.append(f"--{'from' if name == 'timeFrom' else 'to'} {text}")
+        arguments[name] = text
+    lines_ = "".join(f"    {name}={value!r},\n" for name, value in arguments.items())
+    python = (
+        "from cybertools.tracking import open_storage\n\n"
+        f"storage = open_storage({base!r}, {view.storage.name!r})\n"
+        f"tracks = storage.query({f'{chr(10)}{lines_}' if lines_ else ''})"
+    )
+    address = f"{base}/api/storages/{view.storage.name}/tracks"
+    query = _query(view, asked)
+    curl = (
+        'curl -H "Authorization: Bearer $TRACKS_TOKEN" \\\n'
+        f"  {shlex.quote(f'{address}?{query}' if query else address)}"
+    )
+    return [(view.say("As a command"), " \\\n  ".join(command)), ("Python", python), ("HTTP", curl)]
+
+
+async def download(view: View) -> Reply:
+    """All tracks that meet the criteria, as a file."""
+    await _exact_period(view)
+    asked = asked_for(view)
+    criteria, _, _ = _criteria(view, asked)
+    criteria = replace(criteria, order="id", limit=None, after=None)
+    kind = view.asked.get("format", "jsonl")
+    if kind not in FORMATS:
+        raise InvalidValue(f"format must be jsonl or csv, not {shown(kind)}.")
+    engine = view.storage.engine
+
+    def start() -> Any:
+        rows = iter(()) if criteria.is_empty else engine.stream(criteria)
+        return rows if kind == "jsonl" else _with_head(rows)
+
+    written = row_json if kind == "jsonl" else _csv
+    answer = await lines(view.service, view.collection, start, written)
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in view.storage.name)
+    headers: list[Header] = [
+        *SECURITY,
+        (b"content-disposition", f'attachment; filename="{name}.{kind}"'.encode()),
+    ]
+    return answer._replace(kind=LINES if kind == "jsonl" else CSV, headers=headers)
+
+
+CSV = b"text/csv; charset=utf-8"
+
+HEAD = ("id", "taskId", "runId", "userName", "timeStamp", "data")
+
+
+def _with_head(rows: Any) -> Any:
+    yield None
+    yield from rows
+
+
+def _csv(row: Row | None) -> bytes:
+    if row is None:
+        return csv_row(*HEAD).rstrip("\n").encode()
+    number, task, run, user, time, data = row
+    return csv_row(track_id(number), task, run, user, json_time(time), data).rstrip("\n").encode()
+
+
+PAGES = [
+    Page("GET", "/storages/{storage}/explore", explore),
+    Page("GET", "/storages/{storage}/download", download),
+]

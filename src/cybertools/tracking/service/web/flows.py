@@ -1,0 +1,119 @@
+"""Where users go: funnels, who comes back, paths from task to task."""
+
+from typing import Any
+
+from cybertools.tracking.errors import TrackingError
+from cybertools.tracking.reports.periods import period_edges
+from cybertools.tracking.service.replies import Reply
+from cybertools.tracking.service.web.charts import Flow, flow_chart
+from cybertools.tracking.service.web.site import Page, View
+
+__all__ = ["PAGES"]
+
+SHADES = 10
+LATER = 12
+"""Columns of the table of those who come back."""
+
+FLOWS = 40
+
+
+async def funnel(view: View) -> Reply:
+    """How many get from step to step."""
+    period = await view.choose_period()
+    steps = [value.strip() for name, value in view.call.pairs if name == "step" and value.strip()]
+    per = view.asked.get("per", "userName")
+    window = view.asked.get("window", "").strip()
+    rows: list[dict[str, Any]] = []
+    error = ""
+    if steps:
+        try:
+            table = await view.report(
+                "funnel", steps=steps, per=per, window=window or None, **period.criteria
+            )
+            rows = table.as_dicts()
+        except TrackingError as found:
+            error = str(found)
+    suggested = await view.report("top", what="taskId", top=100, **period.criteria)
+    return view.render(
+        "funnel.html",
+        422 if error else 200,
+        steps=steps,
+        rows=rows,
+        per=per,
+        window=window,
+        unit="users" if per == "userName" else "runs",
+        suggested=[row[0] for row in suggested],
+        error=error,
+    )
+
+
+async def retention(view: View) -> Reply:
+    """Who comes back, by the period in which they came first."""
+    period = await view.choose_period()
+    unit = view.asked.get("unit", "week")
+    table = await view.report("retention", unit=unit, timezone=view.zone, **period.criteria)
+    cohorts: dict[float, dict[str, Any]] = {}
+    latest = max((row["start"] for row in table.as_dicts()), default=0)
+    edges: list[int] = []
+    if table.rows:
+        first = min(row["start"] for row in table.as_dicts())
+        edges = [*period_edges(first, latest + 400 * 86_400, unit, view.zone)]
+    for row in table.as_dicts():
+        place = edges.index(row["start"])
+        cohort = cohorts.setdefault(
+            row["start"],
+            {
+                "label": view.format.period(row["start"], unit),
+                "size": row["size"],
+                "href": _period_link(view, edges, place),
+                "cells": [],
+            },
+        )
+        if row["later"] <= LATER:
+            cohort["cells"].append(
+                {
+                    **row,
+                    "shade": round((row["share"] or 0) / 100 * (SHADES - 1)),
+                    "href": _period_link(view, edges, place + row["later"]),
+                }
+            )
+    return view.render(
+        "retention.html",
+        unit=unit,
+        cohorts=[*cohorts.values()],
+        columns=max((len(each["cells"]) for each in cohorts.values()), default=0),
+    )
+
+
+def _period_link(view: View, edges: list[int], place: int) -> str:
+    bounds = {"from": edges[place], "to": edges[place + 1] - 1}
+    return view.link("explore", **bounds, by="userName")
+
+
+async def paths(view: View) -> Reply:
+    """From which task to which one, and where it ends."""
+    period = await view.choose_period()
+    per = view.asked.get("per", "userName")
+    gap = view.asked.get("gap", "30m").strip() or "30m"
+    table = await view.report("paths", per=per, gap=gap, top=FLOWS, **period.criteria)
+    rows = table.as_dicts()
+    end = view.say("(end)")
+    flows = [
+        Flow(
+            row["taskId"],
+            row["nextTaskId"] or end,
+            row["times"],
+            view.link("explore", taskId=[row["taskId"], *filter(None, [row["nextTaskId"]])]),
+            f"{row['taskId']} → {row['nextTaskId'] or end}: {view.format.number(row['times'])}",
+            row["nextTaskId"] is None,
+        )
+        for row in rows
+    ]
+    return view.render("paths.html", flows=flows, chart=flow_chart(flows[:18]), per=per, gap=gap)
+
+
+PAGES = [
+    Page("GET", "/storages/{storage}/funnel", funnel),
+    Page("GET", "/storages/{storage}/retention", retention),
+    Page("GET", "/storages/{storage}/paths", paths),
+]

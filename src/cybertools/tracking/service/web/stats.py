@@ -1,0 +1,46 @@
+"""The few large numbers at the head of a page."""
+
+from dataclasses import dataclass
+
+from cybertools.tracking.reports import Table
+from cybertools.tracking.service.web.site import View
+
+__all__ = ["Stat", "stats_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """A number with its name."""
+
+    label: str
+    text: str
+    href: str = ""
+    """What is behind it."""
+    change: float | None = None
+    """Against the period before, in percent."""
+    before: str = ""
+    """What it was before."""
+
+
+def stats_of(view: View, totals: Table, old: Table | None) -> list[Stat]:
+    """The numbers of a table of totals, with how they have changed."""
+    labels = (
+        ("tracks", view.say("Tracks"), "explore"),
+        ("users", view.say("Active users"), "users"),
+        ("tasks", view.say("Tasks"), "tasks"),
+        ("runs", view.say("Runs"), "explore"),
+    )
+    (row,) = totals.as_dicts()
+    before = old.as_dicts()[0] if old is not None and old.rows[0][0] else None
+    return [
+        Stat(
+            label,
+            view.format.number(row[name]),
+            view.link(page),
+            None
+            if before is None or not before[name]
+            else 100 * (row[name] - before[name]) / before[name],
+            "" if before is None else view.format.number(before[name]),
+        )
+        for name, label, page in labels
+    ]
