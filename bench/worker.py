@@ -77,10 +77,10 @@ class _Worker:
         info = getattr(self.contender, "info", None)
         return Taken(memory, size, dict(info().parts) if info else {})
 
-    def answer(self, operation: str, question: Question) -> Any:
-        """The answer to one question; None where there is no way."""
+    def answer(self, operation: str, question: Question) -> tuple[Any] | None:
+        """The answer to one question, alone in a tuple; None where there is no way."""
         try:
-            return getattr(self.contender, operation)(*question)
+            return (getattr(self.contender, operation)(*question),)
         except NotImplementedError:
             return None
 

@@ -251,10 +251,13 @@ class SqlEngine(Engine):
         wanted = {record[1] or record[0]: record for record in records}
         if new := [run for run in wanted if run not in runs]:
             runs |= self._runs_among(connection, new)
+            missing = [run for run in new if run not in runs]
             # In order: two that start runs of the same tasks could wait for each other.
-            for run in sorted(new, key=str):
-                if run not in runs:
-                    runs[run] = self._run_for(connection, wanted[run])
+            for task in sorted(run for run in missing if isinstance(run, str)):
+                self.queue(connection, "run", task, None)
+            # As they come: so runs have the same ids as from saves one by one.
+            for run in missing:
+                runs[run] = self._run_for(connection, wanted[run])
         stored = self.dialect.stored
         rows = [
             (number, task, runs[run or task], user, time, stored(json))

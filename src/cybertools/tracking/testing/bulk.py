@@ -43,7 +43,9 @@ class BulkContract(BaseContract):
 
     def test_bulk_is_the_same_as_one_by_one(self, open: Opener, tracks: Storage) -> None:
         run = tracks.startRun("a1")
-        items = [item(n) for n in range(20)] + [item(20, runId=run), item(21, runId=None)]
+        # Their tasks are new, and come in another order than that of their names.
+        items = [item(n) for n in (2, 0, 1, *range(3, 20))]
+        items += [item(20, runId=run), item(21, runId=None)]
         tracks.saveUserTracks(items)
         with open("others") as others:
             others.startRun("a1")
