@@ -1,6 +1,7 @@
 """``tracks serve`` and ``tracks watch``, as they are used; and what the service writes."""
 
 import json
+import logging
 import re
 import signal
 import subprocess
@@ -170,6 +171,16 @@ def test_watching_needs_a_token_and_a_service(database: str) -> None:
 # What is written
 
 
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """Afterwards: what is written to this test's standard error is not for the next ones."""
+    ours = logging.getLogger("cybertools.tracking")
+    handlers, level, propagate = ours.handlers, ours.level, ours.propagate
+    yield
+    ours.handlers, ours.level, ours.propagate = handlers, level, propagate
+
+
+@pytest.mark.usefixtures("logging_as_it_was")
 def test_the_log_has_no_personal_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
