@@ -25,9 +25,17 @@ from tests.engines import ENGINES, EngineUnderTest, fresh_url
 
 __all__ = ["folder"]
 
-LASTING = [engine for engine in ENGINES if engine.reopens]
+MOVING = [engine for engine in ENGINES if engine.moves]
+LASTING = [engine for engine in MOVING if engine.reopens]
 SQLITE = next(engine for engine in ENGINES if engine.name == "sqlite")
 POSTGRES = next(engine for engine in ENGINES if engine.name == "postgres")
+
+
+@pytest.fixture(params=MOVING, ids=str)
+def engine(request: pytest.FixtureRequest) -> EngineUnderTest:
+    """Each engine that contents can be moved from and to."""
+    engine: EngineUnderTest = request.param
+    return engine
 
 
 @contextmanager
@@ -113,7 +121,7 @@ def take(tracks: Storage, name: str, *values: Any) -> None:
         tracks.openRun(*values)
 
 
-@pytest.mark.parametrize("other", ENGINES, ids=str)
+@pytest.mark.parametrize("other", MOVING, ids=str)
 def test_any_storage_into_any_engine(
     engine: EngineUnderTest, other: EngineUnderTest, tmp_path: Path
 ) -> None:

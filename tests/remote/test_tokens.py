@@ -40,6 +40,9 @@ class Tokens:
     async def may_read(self, *_: Any) -> bool:
         return True
 
+    async def has_key_for(self, _origin: str) -> bool:
+        return False
+
 
 @pytest.fixture
 def guarded(database: str) -> Iterator[str]:

@@ -48,6 +48,9 @@ class Busy:
     async def may_read(self, *_: Any) -> bool:
         return True
 
+    async def has_key_for(self, _origin: str) -> bool:
+        return False
+
 
 @pytest.mark.parametrize(
     "error", [Overloaded("Too much."), Refused("Too often.", 429, retry_after=1)], ids=repr

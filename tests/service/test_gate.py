@@ -140,9 +140,9 @@ def test_pages_that_may_read_answers(guarded: Running) -> None:
         )
 
     allowed = preflight("https://example.org")
-    assert allowed.status_code == 200
+    assert allowed.status_code == 204
     assert allowed.headers["access-control-allow-origin"] == "https://example.org"
-    assert preflight("https://evil.example").status_code == 400
+    assert preflight("https://evil.example").status_code == 403
     answer = guarded.client.get(TRACKS, headers={"Origin": "https://example.org"})
     assert answer.headers["access-control-allow-origin"] == "https://example.org"
     other = guarded.client.get(TRACKS, headers={"Origin": "https://evil.example"})

@@ -120,7 +120,8 @@ def without_secrets(url: str) -> str:
     found = re.match(r"(?i)((?!sqlite|zodb)[a-z+]*:(?://)?)(.*)@", url if "@" in query else head)
     if found:
         user, colon, _ = found[2].partition(":")
-        shown = f"{user}:***" if colon else "***" if url.startswith("http") else user
+        # Alone it is a PostgreSQL's user, or else a service's token.
+        shown = f"{user}:***" if colon else user if url.startswith("postgres") else "***"
         url = f"{found[1]}{shown}{url[found.end() - 1 :]}"
     return re.sub(r"(?i)([?&](?:ssl)?password=)[^&]*", r"\1***", url)
 

@@ -41,12 +41,23 @@ class MovingContract(BaseContract):
         tracks.engine.put_keys(KEYS)
         return tracks
 
-    def test_an_empty_storage_has_no_contents(self, tracks: Storage) -> None:
+    @pytest.fixture
+    def giving(self, tracks: Storage) -> Storage:
+        """A storage that gives its contents out."""
+        try:
+            tracks.engine.highest()
+        except Unsupported:
+            pytest.skip("the engine gives no contents out")
+        return tracks
+
+    def test_an_empty_storage_has_no_contents(self, giving: Storage) -> None:
+        tracks = giving
         assert list(tracks.engine.run_rows()) == []
         assert list(tracks.engine.spent_keys()) == []
         assert tracks.engine.highest() == 0
 
-    def test_contents_are_given_out(self, tracks: Storage) -> None:
+    def test_contents_are_given_out(self, giving: Storage) -> None:
+        tracks = giving
         tracks.saveUserTrack("b", 0, "u", {}, timeStamp=at(0), key="ä")
         tracks.saveUserTrack("a", 0, "u", {}, timeStamp=at(0), key="b")
         tracks.removeTrack("0000002")
