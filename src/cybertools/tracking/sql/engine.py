@@ -520,11 +520,9 @@ class SqlEngine(Engine):
         stored = self.dialect.stored
         with self.writing() as connection:
             wanted = {row[2] for row in rows}
-            condition, values = self.dialect.any_of("id", [*wanted])
-            sql = f"SELECT id FROM {self.tables.runs} WHERE {condition}"
-            there = {row[0] for row in connection.execute(sql, values).fetchall()}
-            if wanted - there:
-                raise InvalidRun(min(wanted - there))
+            missing = wanted - self._runs_among(connection, [*wanted]).keys()
+            if missing:
+                raise InvalidRun(min(missing))
             self.insert_many(connection, [(*row[:5], stored(row[5])) for row in rows])
 
     def put_keys(self, keys: list[tuple[str, int]]) -> None:
