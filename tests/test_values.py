@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cybertools.tracking import Run, Track
@@ -27,6 +27,7 @@ from cybertools.tracking.values import (
     json_time,
     kind_of,
     merge_data,
+    micros_of,
     now,
     parse_instant,
     parse_time_stamp,
@@ -121,9 +122,12 @@ def test_any_text_is_the_id_of_one_track_or_of_none(text: str) -> None:
 # Time
 
 
-@given(time_stamps())
-def test_time_stamps_in_all_forms_are_one(seconds: float) -> None:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(seconds * 1_000_000))
+@given(st.integers(0, int(TIME_LIMIT * 1_000_000) - 1))
+@example(4_451_285_171_544_741)  # its float times a million is halfway to the one before
+def test_time_stamps_in_all_forms_are_one(micros: int) -> None:
+    seconds = micros / 1_000_000
+    assert micros_of(seconds) == micros
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
     elsewhere = moment.astimezone(timezone(timedelta(hours=-3, minutes=-30)))
     text = format_time(seconds)
     for form in (seconds, moment, elsewhere, text, moment.isoformat(), f" {text} "):

@@ -10,10 +10,8 @@ import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
-from heapq import merge, nlargest, nsmallest
-from itertools import chain, islice
-from sys import intern, maxsize
+from itertools import islice
+from sys import intern
 from typing import Any, TypeAlias
 
 from BTrees.check import check as check_tree
@@ -24,19 +22,24 @@ from persistent import Persistent
 
 from cybertools.tracking.btree_counting import counted
 from cybertools.tracking.btree_moments import (
-    Position,
-    ascending,
     count_moments,
-    descending,
     first_time,
     has_moment,
     insert_moment,
     last_time,
-    moment_of,
     remove_moment,
 )
-from cybertools.tracking.criteria import Criteria, Match, prefix_end
-from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageClosed, StorageError
+from cybertools.tracking.btree_queries import (
+    INFINITY,
+    Indexes,
+    Stored,
+    attribute_key,
+    count,
+    page,
+    places_of,
+)
+from cybertools.tracking.criteria import Criteria
+from cybertools.tracking.errors import InvalidRun, StorageClosed, StorageError
 from cybertools.tracking.interfaces import (
     Change,
     Engine,
@@ -50,24 +53,16 @@ from cybertools.tracking.interfaces import (
 from cybertools.tracking.questions import Answer, Question
 from cybertools.tracking.record import Record
 from cybertools.tracking.track import Row, Run, RunRow, Track
-from cybertools.tracking.values import decode_data, merge_data, now, track_id
+from cybertools.tracking.values import decode_data, merge_data, micros_of, now, track_id
 
 __all__ = ["BTreeEngine", "TrackingStorage"]
 
 CHUNK = 1_000
 """Tracks that a stream reads at a time."""
 
-WALK = 2_000
-"""Steps along the time index in search of a page, before the matching tracks are sorted instead."""
-
-Stored: TypeAlias = tuple[str, int, str, float, str]
-"""taskId, runId, userName, timeStamp, data as JSON text."""
-
 Place: TypeAlias = tuple[int, float, float]
 """Run id, timeStamp, number: of a track among those of a user in a task. There is a set of them, or
 the only one by itself: most users come to most tasks once."""
-
-Accept: TypeAlias = Callable[[Stored], bool]
 
 
 class TrackingStorage(Persistent, Storage):  # type: ignore[misc]
@@ -116,6 +111,20 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         self._of_user: Any = OOBTree()  # userName: numbers
         self._run_times: Any = LOBTree()  # run id: moments
 
+    @property
+    def _indexes(self) -> Indexes:
+        return Indexes(
+            self._tracks,
+            self._runs,
+            self._mixed,
+            self._order,
+            self._times,
+            self._of_task,
+            self._of_user,
+            self._run_times,
+            self._attributes,
+        )
+
     # One call at a time, all or nothing
 
     def _guard(self) -> AbstractContextManager[object]:
@@ -158,7 +167,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
 
     def _put(self, number: int, track: Stored) -> None:
         task, run, user, time, json = track
-        moment = moment_of(time)
+        moment = micros_of(time)
         self._tracks[number] = track
         insert_moment(self._times, moment, number)
         users, of_task, of_user, run_times = self._trees_of(task, user, run)
@@ -254,14 +263,14 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
     def _put_attributes(self, number: int, json: str) -> None:
         data = decode_data(json)
         for name, index in self._attributes.items():
-            value = _attribute_key(data.get(name))
+            value = attribute_key(data.get(name))
             if value is not None:
                 _sub(index, value, LLTreeSet).insert(number)
 
     def _drop_attributes(self, number: int, json: str) -> None:
         data = decode_data(json)
         for name, index in self._attributes.items():
-            value = _attribute_key(data.get(name))
+            value = attribute_key(data.get(name))
             if value is not None:
                 _discard(index, value, number)
 
@@ -365,26 +374,21 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         last = places if type(places) is tuple else places.maxKey()
         if last[0] > runId and type(places) is not tuple:
             try:
-                last = places.maxKey((runId, _INFINITY))
+                last = places.maxKey((runId, INFINITY))
             except ValueError:
                 return 0
         return int(last[2]) if last[0] == runId else 0
 
-    def _places(self, taskId: str, userName: str) -> Any:
-        """Of a user's tracks in a task, as a set."""
-        places = self._order.get(taskId, {}).get(userName, ())
-        return OOTreeSet((places,)) if places and type(places) is tuple else places
-
     def select(self, criteria: Criteria) -> list[Row]:
         """See `Engine.select`."""
         with self._guard():
-            return [self._row(number) for number in self._page(criteria)]
+            return [self._row(number) for number in page(self._indexes, criteria)]
 
     def stream(self, criteria: Criteria) -> Iterator[Row]:
         """See `Engine.stream`."""
         with self._guard():
             # The numbers first, as machine integers: what is read then may be changed meanwhile.
-            numbers = array("q", self._page(criteria))
+            numbers = array("q", page(self._indexes, criteria))
         for start in range(0, len(numbers), CHUNK):
             with self._guard():
                 found = [n for n in numbers[start : start + CHUNK] if n in self._tracks]
@@ -394,16 +398,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
     def count(self, criteria: Criteria) -> int:
         """See `Engine.count`."""
         with self._guard():
-            if criteria == Criteria():
-                return len(self._tracks)
-            if len(criteria.matches) == 1 and criteria == Criteria(criteria.matches):
-                (match,) = criteria.matches
-                if match.name == "runId":
-                    found = (self._run_times.get(run) for run in match.values)
-                    return sum(count_moments(moments) for moments in found if moments)
-                if match.name in _RANKS or match.name in self._attributes:
-                    return sum(len(numbers) for numbers in self._sets(match))
-            return sum(1 for _ in self._page(criteria))
+            return count(self._indexes, criteria)
 
     def track(self, number: int) -> Row | None:
         """See `Engine.track`."""
@@ -435,155 +430,11 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         """See `Engine.aggregate`."""
         with self._guard():
             sizes = {"taskId": self._of_task, "userName": self._of_user}
-            rows = lambda criteria: map(self._row, self._page(criteria))  # noqa: E731
+            rows = lambda criteria: map(self._row, page(self._indexes, criteria))  # noqa: E731
             return counted(question, self._times, sizes, rows, lambda: self.runs("all"))
 
     def _row(self, number: int) -> Row:
         return (number, *self._tracks[number])
-
-    # Queries
-
-    def _page(self, criteria: Criteria) -> Iterator[int]:
-        """The numbers of the tracks that meet the criteria, in their order."""
-        found = self._by_id(criteria) if criteria.order == "id" else self._by_time(criteria)
-        return found if criteria.limit is None else islice(found, min(criteria.limit, maxsize))
-
-    def _by_id(self, criteria: Criteria) -> Iterator[int]:
-        start = (criteria.after or 0) + 1
-        run = _single(criteria, "runId")
-        if run in self._run_times and criteria.limit is not None:
-            # A run is ordinarily most of its task, or short.
-            walk = self._tracks if run in self._mixed else self._of_task[self._runs[run][0]]
-            found = self._page_among(walk.keys(start), criteria)
-            if found is not None:
-                return found
-        candidates, covered = self._candidates(criteria, start)
-        if candidates is not None:
-            return self._accepted(candidates, criteria, covered)
-        if criteria.time_from is None and criteria.time_to is None:
-            return self._accepted(self._tracks.keys(start), criteria)
-        if criteria.limit is not None:
-            found = self._page_among(self._tracks.keys(start), criteria)
-            if found is not None:
-                return found
-        in_time = sorted(n for n in _along(self._times, criteria, None) if n >= start)
-        return self._accepted(iter(in_time), criteria)
-
-    def _by_time(self, criteria: Criteria) -> Iterator[int]:
-        position = None
-        if criteria.after is not None:
-            track = self._tracks.get(criteria.after)
-            if track is None:
-                raise InvalidValue(f"after: there is no track {track_id(criteria.after)!r}.")
-            position = (track[3], criteria.after)
-        task, user, run = (_single(criteria, name) for name in ("taskId", "userName", "runId"))
-        if run is not None:
-            if task is not None and user is not None:
-                walk = _along_places(self._places(task, user), run, criteria, position)
-                return self._accepted(walk, criteria, ("runId", "taskId", "userName"))
-            walk = _along(self._run_times.get(run), criteria, position)
-            return self._accepted(walk, criteria, ("runId",))
-        walk = _along(self._times, criteria, position)
-        if not criteria.matches:
-            return self._accepted(walk, criteria)
-        if criteria.limit is not None and (task is None or self._is_near(task, criteria.limit)):
-            found = self._page_among(walk, criteria)
-            if found is not None:
-                return found
-        keys, covered = self._unsorted(criteria, task, user)
-        backwards = criteria.order == "-timeStamp"
-        first, last = _ends(criteria, position)
-        keys = (key for key in keys if first <= key <= last)
-        rest = replace(criteria, time_from=None, time_to=None)
-        if criteria.limit is None or _acceptor(rest, covered) is not None:
-            keys = iter(sorted(keys, reverse=backwards))
-        else:
-            keys = iter((nlargest if backwards else nsmallest)(criteria.limit, keys))
-        return self._accepted((number for _, number in keys), rest, covered)
-
-    def _is_near(self, taskId: str, limit: int) -> bool:
-        """Whether so many tracks of a task are soon met among those of all tasks."""
-        return limit * len(self._tracks) < WALK * len(self._of_task.get(taskId, ()))
-
-    def _unsorted(
-        self, criteria: Criteria, task: str | None, user: str | None
-    ) -> tuple[Iterator[tuple[float, int]], tuple[str, ...]]:
-        """Times and numbers of what may meet the criteria, in no order.
-
-        With them the attributes whose criteria they meet for sure.
-        """
-        if task is None:
-            candidates, covered = self._candidates(criteria, 1)
-            numbers = self._tracks.keys() if candidates is None else candidates
-            return ((self._tracks[number][3], number) for number in numbers), covered
-        if user is not None:
-            places, covered = self._places(task, user), ("taskId", "userName")
-        else:
-            users = self._order.get(task, {}).values()
-            places = chain.from_iterable((p,) if type(p) is tuple else p for p in users)
-            covered = ("taskId",)
-        return ((time, number) for _, time, number in places), covered
-
-    def _page_among(self, walk: Iterable[int], criteria: Criteria) -> Iterator[int] | None:
-        """A whole page, if it is found within a bounded number of steps."""
-        found = [*self._accepted(islice(walk, WALK), criteria)][: criteria.limit]
-        return iter(found) if len(found) == criteria.limit else None
-
-    def _candidates(
-        self, criteria: Criteria, start: int
-    ) -> tuple[Iterator[int] | None, tuple[str, ...]]:
-        """Numbers from ``start`` on, ascending, from the index that narrows most.
-
-        With them the attributes whose criteria they meet for sure.
-        """
-        task, user = _single(criteria, "taskId"), _single(criteria, "userName")
-        if task is not None and user is not None:
-            numbers = (number for _, _, number in self._places(task, user))
-            return iter(sorted(n for n in numbers if n >= start)), ("taskId", "userName")
-        moments: Iterator[int] | None = None
-        times, runs = criteria.match("timeStamp"), criteria.match("runId")
-        if times is not None:
-            values = map(float, times.values)
-            found = (ascending(self._times, (v, 0), (v, _INFINITY)) for v in values)
-            moments, name = chain.from_iterable(found), "timeStamp"
-        elif runs is not None:
-            trees = (self._run_times.get(run) for run in runs.values)
-            moments, name = chain.from_iterable(ascending(t) for t in trees if t), "runId"
-        if moments is not None:
-            return iter(sorted(n for n in moments if n >= start)), (name,)
-        usable = [m for m in criteria.matches if m.name in _RANKS or m.name in self._attributes]
-        if not usable:
-            return None, ()
-        match = min(usable, key=lambda m: (bool(m.prefixes), _RANKS.get(m.name, 1)))
-        return merge(*(found.keys(start) for found in self._sets(match))), (match.name,)
-
-    def _sets(self, match: Match) -> list[Any]:
-        """The sets of numbers for a criterion: no number is in two of them."""
-        columns = {"taskId": self._of_task, "userName": self._of_user}
-        is_attribute = match.name not in columns
-        index: Any = self._attributes[match.name] if is_attribute else columns[match.name]
-        found: dict[Any, Any] = {}
-        for value in match.values:
-            key = _attribute_key(value) if is_attribute else value
-            if key in index:
-                found[key] = index[key]
-        for prefix in match.prefixes:
-            end: Any = prefix_end(prefix)
-            first: Any = (1, prefix) if is_attribute else prefix
-            if is_attribute:
-                end = (2,) if end is None else (1, end)
-            found.update(index.items(first, end, excludemax=end is not None))
-        return [*found.values()]
-
-    def _accepted(
-        self, numbers: Iterable[int], criteria: Criteria, covered: tuple[str, ...] = ()
-    ) -> Iterator[int]:
-        """Those whose tracks meet the criteria that are not covered."""
-        accept = _acceptor(criteria, covered)
-        if accept is None:
-            return iter(numbers)
-        tracks = self._tracks
-        return (number for number in numbers if accept(tracks[number]))
 
     # Runs
 
@@ -833,7 +684,7 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
         for number, (task, run, user, time, _) in self._tracks.items():
             there = (
                 has_moment(self._times, time, number)
-                and (run, time, number) in self._places(task, user)
+                and (run, time, number) in places_of(self._indexes, task, user)
                 and has_moment(self._run_times.get(run, {}), time, number)
                 and number in self._of_task.get(task, ())
                 and number in self._of_user.get(user, ())
@@ -859,9 +710,6 @@ class _Closed:
 
 
 _locks = threading.Lock()
-_INFINITY = float("inf")
-_RANKS = {"userName": 0, "taskId": 2}
-"""Which index to take first; those of attributes are in between."""
 
 
 def _sub(index: Any, value: Any, make: Callable[[], Any]) -> Any:
@@ -878,97 +726,3 @@ def _discard(index: Any, value: Any, key: Any) -> None:
     keys.remove(key)
     if not keys:
         del index[value]
-
-
-def _attribute_key(value: object) -> tuple[int, Any] | None:
-    """A value as a key: numbers before texts. None for what cannot be looked for."""
-    if isinstance(value, str):
-        return (1, value)
-    if isinstance(value, int | float):
-        return (0, value)
-    return None
-
-
-def _single(criteria: Criteria, name: str) -> Any:
-    """The one value that a criterion has, or None."""
-    match = criteria.match(name)
-    if match is None or match.prefixes or len(match.values) != 1:
-        return None
-    return match.values[0]
-
-
-def _along(moments: Any, criteria: Criteria, position: Position | None) -> Iterator[int]:
-    """The numbers in an index by time, from a position on, within the criteria's times."""
-    first, last = _ends(criteria, position)
-    if first > last or not moments:
-        return iter(())
-    return (descending if criteria.order == "-timeStamp" else ascending)(moments, first, last)
-
-
-def _along_places(
-    places: Any, run: int, criteria: Criteria, position: Position | None
-) -> Iterator[int]:
-    """The same in the places of a user in a task, among those of a run."""
-    first, last = _ends(criteria, position)
-    if first > last or not places:
-        return
-    if criteria.order != "-timeStamp":
-        for _, _, number in places.keys((run, *first), (run, *last)):
-            yield number
-        return
-    while True:  # B-trees have no way back but this one
-        try:
-            among, time, number = places.maxKey((run, *last))
-        except ValueError:
-            return
-        if (among, time, number) < (run, *first):
-            return
-        yield number
-        last = (time, number - 1)
-
-
-def _ends(criteria: Criteria, position: Position | None) -> tuple[Position, Position]:
-    """The first and the last position of what comes after a position, within the times."""
-    first: Position = (-1.0 if criteria.time_from is None else criteria.time_from, 0)
-    last: Position = (_INFINITY if criteria.time_to is None else criteria.time_to, _INFINITY)
-    if position is None:
-        return first, last
-    time, number = position
-    if criteria.order == "-timeStamp":
-        return first, min(last, (time, number - 1))
-    return max(first, (time, number + 1)), last
-
-
-def _acceptor(criteria: Criteria, covered: tuple[str, ...]) -> Accept | None:
-    """Whether a track meets the criteria that are not covered; None if all do."""
-    tests: list[Accept] = []
-    for match in criteria.matches:
-        if match.name not in covered:
-            tests.append(_test(match))
-    earliest, latest = criteria.time_from, criteria.time_to
-    if earliest is not None or latest is not None:
-        low = -_INFINITY if earliest is None else earliest
-        high = _INFINITY if latest is None else latest
-        tests.append(lambda track: low <= track[3] <= high)
-    if len(tests) <= 1:
-        return tests[0] if tests else None
-    return lambda track: all(test(track) for test in tests)
-
-
-def _test(match: Match) -> Accept:
-    prefixes = match.prefixes
-    if match.name in _PLACES:
-        place, wanted = _PLACES[match.name], frozenset(match.values)
-        if not prefixes:
-            return lambda track: track[place] in wanted
-        return lambda track: track[place] in wanted or track[place].startswith(prefixes)  # type: ignore[union-attr]
-    name, keys = match.name, frozenset(map(_attribute_key, match.values))
-
-    def test(track: Stored) -> bool:
-        key = _attribute_key(decode_data(track[4]).get(name))
-        return key is not None and (key in keys or (key[0] == 1 and key[1].startswith(prefixes)))
-
-    return test
-
-
-_PLACES = {"taskId": 0, "runId": 1, "userName": 2, "timeStamp": 3}

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 from BTrees.LLBTree import LLTreeSet
 
+from cybertools.tracking.values import micros_of
+
 __all__ = [
     "Position",
     "ascending",
@@ -20,7 +22,6 @@ __all__ = [
     "has_moment",
     "insert_moment",
     "last_time",
-    "moment_of",
     "remove_moment",
 ]
 
@@ -29,11 +30,6 @@ Position: TypeAlias = tuple[float, float]
 
 MICRO = 1_000_000
 _INFINITY = float("inf")
-
-
-def moment_of(time: float) -> int:
-    """A time in seconds as a key."""
-    return round(time * MICRO)
 
 
 def insert_moment(tree: Any, moment: int, number: int) -> None:
@@ -49,7 +45,7 @@ def insert_moment(tree: Any, moment: int, number: int) -> None:
 
 def remove_moment(tree: Any, time: float, number: int) -> None:
     """Take the number of a track of that time away."""
-    moment = moment_of(time)
+    moment = micros_of(time)
     there = tree[moment]
     if type(there) is int:
         del tree[moment]
@@ -61,7 +57,7 @@ def remove_moment(tree: Any, time: float, number: int) -> None:
 
 def has_moment(tree: Any, time: float, number: int) -> bool:
     """Whether the number is there, at that time."""
-    there = tree.get(moment_of(time), ())
+    there = tree.get(micros_of(time), ())
     return there == number if type(there) is int else number in there
 
 
@@ -72,7 +68,7 @@ def count_moments(tree: Any) -> int:
 
 def count_within(tree: Any, first: float, last: float) -> int:
     """How many numbers there are from one time to another, both included."""
-    found = tree.values(moment_of(first), moment_of(last))
+    found = tree.values(micros_of(first), micros_of(last))
     return sum(1 if type(there) is int else len(there) for there in found)
 
 
@@ -123,12 +119,12 @@ def _backwards(numbers: Any) -> Iterator[int]:
 
 
 def _bounds(first: Position, last: Position | None) -> tuple[int, int | None]:
-    upper = None if last is None or last[0] == _INFINITY else moment_of(last[0])
-    return max(moment_of(first[0]), 0), upper
+    upper = None if last is None or last[0] == _INFINITY else micros_of(last[0])
+    return max(micros_of(first[0]), 0), upper
 
 
 def _is_within(moment: int, number: int, first: Position, last: Position | None) -> bool:
     """Whether a number belongs there, of those whose time is within the bounds."""
-    if number < first[1] and moment == moment_of(first[0]):
+    if number < first[1] and moment == micros_of(first[0]):
         return False
-    return last is None or number <= last[1] or moment != moment_of(last[0])
+    return last is None or number <= last[1] or moment != micros_of(last[0])

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -30,6 +31,7 @@ __all__ = [
     "json_time",
     "kind_of",
     "merge_data",
+    "micros_of",
     "now",
     "parse_instant",
     "parse_time_stamp",
@@ -52,6 +54,10 @@ it."""
 
 TIME_LIMIT = 2.0**33
 """Seconds since 1970, exclusive: 2242-03-16. Up to there a float keeps microseconds exactly."""
+
+_EXACT_PRODUCT = 2.0**32
+"""Seconds (until 2106) up to which a time stamp times a million, as floats, is off by less than a
+quarter, so that it is rounded to the microsecond that is meant."""
 
 _INT_LIMIT = 10**308
 
@@ -133,6 +139,13 @@ def now() -> float:
     return time.time_ns() // 1000 / 1_000_000
 
 
+def micros_of(seconds: float) -> int:
+    """A time stamp as whole microseconds."""
+    if seconds < _EXACT_PRODUCT:
+        return round(seconds * 1_000_000)
+    return round(Fraction(seconds) * 1_000_000)
+
+
 def parse_instant(value: object, name: str) -> float:
     """Any time stamp as seconds since 1970 UTC, rounded to microseconds. May be out of range.
 
@@ -156,7 +169,7 @@ def parse_instant(value: object, name: str) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if not abs(value) < 1e20:  # NaN as well; nanoseconds have a hint of their own
             raise InvalidValue(f"{name} must be a time in seconds since 1970, not {value}.")
-        return round(value * 1_000_000) / 1_000_000
+        return micros_of(value) / 1_000_000
     raise InvalidType(
         f"{name} must be seconds since 1970, an aware datetime or ISO 8601 text,"
         f" not {kind_of(value)}."
@@ -169,7 +182,7 @@ def parse_time_stamp(value: object, name: str = "timeStamp") -> float:
     :raises InvalidType: it is no number, datetime or text.
     :raises InvalidValue: it cannot be read, or is before 1970 or too far ahead.
     """
-    if type(value) is float and 0 <= value < TIME_LIMIT - 1:  # most are
+    if type(value) is float and 0 <= value < _EXACT_PRODUCT:  # most are
         return round(value * 1_000_000) / 1_000_000
     seconds = parse_instant(value, name)
     if 0 <= seconds < TIME_LIMIT:

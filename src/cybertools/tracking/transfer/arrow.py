@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from cybertools.tracking.errors import Unsupported
 from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.reports.table import Column, Table
+from cybertools.tracking.values import micros_of
 
 try:
     import pyarrow as pa
@@ -68,7 +69,7 @@ def to_arrow(storage: Storage, **criteria: Any) -> "pa.RecordBatchReader":
                 [t.taskId for t in chunk],
                 [t.runId for t in chunk],
                 [t.userName for t in chunk],
-                [round(t.timeStamp * 1_000_000) for t in chunk],
+                [micros_of(t.timeStamp) for t in chunk],
                 [t.json for t in chunk],
             )
             arrays = [pa.array(c, f.type) for c, f in zip(columns, TRACKS, strict=True)]
@@ -97,7 +98,7 @@ def _arrow_value(column: Column, cell: Any) -> Any:
     if cell is None:
         return None
     if column.type == "time":
-        return round(cell * 1_000_000)
+        return micros_of(cell)
     if column.type == "value" and not isinstance(cell, str):
         return json.dumps(cell)
     return cell

@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 from cybertools.tracking.errors import InvalidValue
 from cybertools.tracking.transfer.drafts import Draft
-from cybertools.tracking.values import TEXT_LIMIT, format_time, shown
+from cybertools.tracking.values import TEXT_LIMIT, format_time, micros_of, shown
 
 __all__ = ["GapRuns", "parse_duration"]
 
@@ -51,7 +51,7 @@ class GapRuns:
         self._file.execute("BEGIN")
         self._file.executemany(
             "INSERT INTO seen VALUES (?, ?, ?)",
-            ((draft.taskId, draft.userName, _micros(draft.timeStamp)) for draft in drafts),
+            ((draft.taskId, draft.userName, micros_of(draft.timeStamp)) for draft in drafts),
         )
         self._file.execute("COMMIT")
 
@@ -65,7 +65,7 @@ class GapRuns:
             "INSERT INTO runs SELECT task, user, time FROM (SELECT task, user, time,"
             " lag(time) OVER (PARTITION BY task, user ORDER BY time) AS before FROM seen)"
             " WHERE before IS NULL OR time - before > ?",
-            (_micros(self._gap),),
+            (micros_of(self._gap),),
         )
         self._file.execute("DROP TABLE seen")
 
@@ -73,7 +73,7 @@ class GapRuns:
         """The label of the run that a track belongs to."""
         (start,) = self._file.execute(
             "SELECT max(start) FROM runs WHERE task = ? AND user = ? AND start <= ?",
-            (draft.taskId, draft.userName, _micros(draft.timeStamp)),
+            (draft.taskId, draft.userName, micros_of(draft.timeStamp)),
         ).fetchone()
         # A track that was not seen (its file has grown meanwhile) may have no run before it.
         began = format_time(draft.timeStamp if start is None else start / 1_000_000)
@@ -85,7 +85,3 @@ class GapRuns:
     def close(self) -> None:
         """Give the temporary file back."""
         self._file.close()
-
-
-def _micros(seconds: float) -> int:
-    return round(seconds * 1_000_000)
