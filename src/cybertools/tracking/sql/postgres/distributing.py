@@ -8,6 +8,7 @@ every save and have no user; they stay in one place, the coordinator.
 Without Citus the layout is the same, in one shard.
 """
 
+from cybertools.tracking.sql.postgres.dialect import DROP_ROLLUP
 from cybertools.tracking.sql.postgres.steps import Step
 
 __all__ = ["DISTRIBUTION"]
@@ -22,6 +23,11 @@ _USERS_OF_KEYS = (
 )
 
 DISTRIBUTION = (
+    Step(
+        "remove the rollup: distributed tables can have no triggers",
+        DROP_ROLLUP,
+        done="SELECT to_regclass('{tracks}_rollup_zones') IS NULL",
+    ),
     Step(
         "index the tracks by what will be their primary key",
         """
