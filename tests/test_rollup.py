@@ -1,6 +1,8 @@
 """The rollup says what the tracks say, at every moment."""
 
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from itertools import count
 from typing import Any
@@ -285,3 +287,101 @@ def test_what_is_undone_does_not_count(url: str) -> None:
         rows, counted = both(storage, "totals", {})
         assert rows == counted
         assert storage.engine.check() == []
+
+
+class Writer:
+    """Saves, replaces and removes tracks; knows what it has begun and what was acknowledged."""
+
+    def __init__(self, url: str, name: str, user: str) -> None:
+        self.url, self.name, self.user = url, name, user
+        self.begun, self.done = Counter[str](), Counter[str]()
+
+    def run(self) -> None:
+        """Write for a while, through a connection of its own."""
+        with opened(self.url, self.name) as storage:
+            for n in range(60):
+                self.one(storage, n)
+
+    def one(self, storage: Storage, n: int) -> None:
+        """A track more, and of some one less or another time."""
+        self.begun["saved"] += 1
+        moment = MOMENTS[0] + n * DAY / 4
+        id = storage.saveUserTrack(f"a{n % 4}", 0, self.user, {}, timeStamp=moment)
+        self.done["saved"] += 1
+        if n % 3 == 1:
+            storage.saveUserTrack(
+                f"a{n % 4}", 0, self.user, {}, replace=True, timeStamp=moment + 9 * DAY
+            )
+        if n % 5 == 2:
+            self.begun["removed"] += 1
+            storage.removeTrack(storage[id])
+            self.done["removed"] += 1
+
+
+def test_while_others_write(url: str) -> None:
+    """An answer has all that was acknowledged before it was asked for, and nothing unheard of."""
+    if url == "sqlite:":
+        pytest.skip("a database in memory is one process's, and one thread's at a time")
+    with opened(url) as storage, ThreadPoolExecutor(3) as threads:
+        writers = [Writer(url, storage.name, f"u{n}") for n in range(3)]
+        running = [threads.submit(writer.run) for writer in writers]
+        while not all(each.done() for each in running):
+            done = sum((writer.done for writer in writers), Counter())
+            run_report(storage, "counts", DAYS)
+            ((tracks, *_),) = run_report(storage, "totals").rows
+            begun = sum((writer.begun for writer in writers), Counter())
+            assert isinstance(tracks, int)
+            assert done["saved"] - begun["removed"] <= tracks <= begun["saved"] - done["removed"]
+        for each in running:
+            each.result()
+        for report in ("counts", "active"):
+            rows, counted = both(storage, report, DAYS)
+            assert rows == counted
+        assert is_answered(storage, (), "users")
+        assert storage.engine.check() == []
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_transaction_that_ends_late(url: str) -> None:
+    """Its tracks have lower numbers than others that are counted already."""
+    with opened(url) as storage, opened(url, storage.name) as other:
+        first = storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0])
+        run_report(storage, "counts", DAYS)
+        for made in (False, True):  # the rollup, before the transaction begins
+            if not made:
+                storage.reindexTracks()
+            with other.transaction():
+                other.saveUserTrack("a", 0, "v", {}, timeStamp=MOMENTS[0] + DAY)
+                other.saveUserTrack("a", 0, "u", {}, replace=True, timeStamp=MOMENTS[0] + 2 * DAY)
+                for _ in range(9):
+                    storage.saveUserTrack("b", 0, "w", {}, timeStamp=MOMENTS[0])
+                rows, counted = both(storage, "counts", DAYS)
+                assert rows == counted
+            for _ in range(2):
+                rows, counted = both(storage, "active", DAYS)
+                assert rows == counted
+            assert is_answered(storage, (), "users")
+            assert storage.engine.check() == []
+        assert storage[first].timeStamp == MOMENTS[0] + 2 * DAY
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_role_that_may_only_read(url: str) -> None:
+    """Counts tracks, as there is no other way for it."""
+    with opened(url) as storage:
+        for day in range(9):
+            storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0] + day * DAY)
+        rows = run_report(storage, "counts", DAYS).rows
+        name = f"reader_{storage.name}"
+        with engine_of(storage).writing() as connection:
+            for statement in (
+                f"CREATE ROLE {name}",
+                f"GRANT USAGE ON SCHEMA tracking TO {name}",
+                f"GRANT SELECT ON ALL TABLES IN SCHEMA tracking TO {name}",
+                f"REVOKE ALL ON {', '.join(engine_of(storage).rollup.tables)} FROM {name}",
+            ):
+                connection.execute(statement)
+        mark = "&" if "?" in url else "?"
+        with opened(f"{url}{mark}options=-c%20role%3D{name}", storage.name) as reader:
+            assert run_report(reader, "counts", DAYS).rows == rows
+            assert not is_answered(reader, (), "users")
