@@ -115,7 +115,7 @@ DROP TABLE {cells};
 DROP TABLE {changes}
 """
 
-FOLD_SECONDS = 1.0
+FOLD_SECONDS = 0.1
 """How long those who only want to bring a rollup up to date wait for others that write."""
 
 

@@ -37,7 +37,7 @@ __all__ = ["PostgresEngine"]
 FEW = 20
 """Up to so many rows are inserted in one go; COPY pays off for more."""
 
-FOLD_SECONDS = 1.0
+FOLD_SECONDS = 0.1
 """How long those who only want to bring a rollup up to date wait for others that save."""
 
 _T = TypeVar("_T")
