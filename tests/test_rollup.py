@@ -241,6 +241,23 @@ def test_of_many_time_zones_a_few_are_kept(url: str) -> None:
         assert kept == [True] * 4 + [False]
 
 
+@pytest.mark.parametrize("change", ["fingerprint = 0", "name = 'Europe/Nowhere'"])
+def test_days_that_have_become_others(url: str, change: str) -> None:
+    """Where the rules of a time zone have changed, its cells are made anew."""
+    with opened(url) as storage:
+        for day in range(9):
+            storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0] + day * DAY)
+        run_report(storage, "counts", DAYS)
+        engine = engine_of(storage)
+        with engine.writing() as connection:
+            connection.execute(f"UPDATE {engine.tables.rollup('zones')} SET {change}")
+        assert not is_answered(storage, (), "users")
+        rows, counted = both(storage, "counts", DAYS)
+        assert rows == counted
+        assert is_answered(storage, (), "users")
+        assert storage.engine.check() == []
+
+
 def test_a_track_of_the_far_future(url: str) -> None:
     """Is counted like all others; so are they, as long as it is there."""
     with opened(url) as storage:

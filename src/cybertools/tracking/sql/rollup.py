@@ -17,6 +17,7 @@ higher numbers say nothing: these tracks are looked at themselves.
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfoNotFoundError
 
 from cybertools.tracking.errors import StorageError
 from cybertools.tracking.questions import Answer, Groups, Periods, Question
@@ -59,7 +60,10 @@ class _Zone:
     @property
     def is_current(self) -> bool:
         """Whether its days are still those that the cells are of."""
-        return self.fingerprint == days_of(self.name).fingerprint
+        try:
+            return self.fingerprint == days_of(self.name).fingerprint
+        except ZoneInfoNotFoundError:  # another machine's Python knows it
+            return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,7 +266,8 @@ class SqliteEngine(SqlEngine):
             try:
                 yield connection
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # some errors have ended it already
+                    connection.execute("ROLLBACK")
 
     def folding(self) -> AbstractContextManager[sqlite3.Connection]:
         """See `SqlEngine.folding`."""

@@ -45,6 +45,7 @@ CREATE FUNCTION {tracks}_rollup_note() RETURNS trigger
     TG_OP = 'UPDATE' THEN INSERT INTO {changes} (number, taskId, runId, userName, timeStamp, n)
     VALUES (NEW.number, NEW.taskId, NEW.runId, NEW.userName, NEW.timeStamp, 1); END IF; RETURN
     NULL; END $$;
+REVOKE ALL ON FUNCTION {tracks}_rollup_note() FROM PUBLIC;
 CREATE TRIGGER {prefix}_rollup_removed AFTER DELETE ON {tracks}
     FOR EACH ROW EXECUTE FUNCTION {tracks}_rollup_note();
 CREATE TRIGGER {prefix}_rollup_changed

@@ -58,6 +58,7 @@ class PostgresEngine(SqlEngine):
         attributes: tuple[str, ...],
     ) -> None:
         super().__init__(tables, PostgresDialect(), attributes)
+        self.rollup.step = 1_000_000  # nobody waits for it, and cells are rewritten less often
         self._pool = pool
         self._own = threading.local()
         insert = (
