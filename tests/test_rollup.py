@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cybertools.tracking import Storage, open_storage
 from cybertools.tracking.criteria import Criteria
+from cybertools.tracking.opening import migrate_storage
 from cybertools.tracking.questions import Groups, Periods
 from cybertools.tracking.reports import run_report
 from cybertools.tracking.reports.periods import period_edges
@@ -402,3 +403,18 @@ def test_a_role_that_may_only_read(url: str) -> None:
         with opened(f"{url}{mark}options=-c%20role%3D{name}", storage.name) as reader:
             assert run_report(reader, "counts", DAYS).rows == rows
             assert not is_answered(reader, (), "users")
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_tables_that_are_distributed_have_none(url: str) -> None:
+    """It is removed on the way."""
+    with opened(url) as storage:
+        for day in range(9):
+            storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0] + day * DAY)
+        rows = run_report(storage, "counts", DAYS).rows
+        assert is_answered(storage, (), "users")
+    steps = [*migrate_storage(url, name=storage.name, distribute=True)]
+    assert "remove the rollup" in steps[0]
+    with opened(url, storage.name) as distributed:
+        assert run_report(distributed, "counts", DAYS).rows == rows
+        assert not is_answered(distributed, (), "users")
