@@ -22,6 +22,7 @@ from cybertools.tracking.errors import (
     StorageUnavailable,
 )
 from cybertools.tracking.interfaces import Info, Storage, attributes_of
+from cybertools.tracking.sql import rollup_tables
 from cybertools.tracking.sql.engine import CHUNK, SqlEngine
 from cybertools.tracking.sql.pool import BUSY_SECONDS, Pool
 from cybertools.tracking.sql.statements import Bound, Dialect, Part, Tables
@@ -73,48 +74,6 @@ CREATE INDEX {runs}_finished ON {runs} (id) WHERE finished
 """
 
 
-ROLLUP = """
-CREATE TABLE {zones} (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    fingerprint INTEGER NOT NULL, -- of its days
-    upto INTEGER NOT NULL         -- the tracks up to this number are in the cells
-) STRICT;
-CREATE TABLE {cells} (
-    series INTEGER NOT NULL,      -- zone, kind of key, length of period
-    period INTEGER NOT NULL,
-    key TEXT NOT NULL,
-    tracks INTEGER NOT NULL,
-    PRIMARY KEY (series, period, key)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX {prefix}_rollup_gone ON {cells} (series) WHERE tracks = 0;
-CREATE TABLE {changes} (
-    number INTEGER NOT NULL,
-    taskId TEXT NOT NULL,
-    runId INTEGER NOT NULL,
-    userName TEXT NOT NULL,
-    timeStamp REAL NOT NULL,
-    n INTEGER NOT NULL            -- 1: is there since; -1: is not any more
-) STRICT;
-CREATE TRIGGER {prefix}_rollup_removed AFTER DELETE ON {tracks} BEGIN INSERT INTO {changes}
-    VALUES (old.number, old.taskId, old.runId, old.userName, old.timeStamp, -1); END;
-CREATE TRIGGER {prefix}_rollup_changed
-    AFTER UPDATE OF number, taskId, runId, userName, timeStamp ON {tracks}
-    WHEN (old.number, old.taskId, old.runId, old.userName, old.timeStamp)
-    <> (new.number, new.taskId, new.runId, new.userName, new.timeStamp)
-    BEGIN INSERT INTO {changes} VALUES
-    (old.number, old.taskId, old.runId, old.userName, old.timeStamp, -1),
-    (new.number, new.taskId, new.runId, new.userName, new.timeStamp, 1); END
-"""
-
-DROP_ROLLUP = """
-DROP TRIGGER {prefix}_rollup_removed;
-DROP TRIGGER {prefix}_rollup_changed;
-DROP TABLE {zones};
-DROP TABLE {cells};
-DROP TABLE {changes}
-"""
-
 FOLD_SECONDS = 0.1
 """How long those who only want to bring a rollup up to date wait for others that write."""
 
@@ -122,8 +81,8 @@ FOLD_SECONDS = 0.1
 class SqliteDialect(Dialect):
     """SQL as SQLite has it."""
 
-    rollup = ROLLUP
-    drop_rollup = DROP_ROLLUP
+    rollup = rollup_tables.SQLITE
+    drop_rollup = rollup_tables.DROP_SQLITE
     has_table = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?"
     run_key = "CAST(runId AS TEXT)"
     time_value = "?"

@@ -8,65 +8,17 @@ from typing import Any
 import psycopg
 
 from cybertools.tracking.criteria import Scalar
+from cybertools.tracking.sql import rollup_tables
 from cybertools.tracking.sql.statements import Bound, Dialect
 
-__all__ = ["DROP_ROLLUP", "DataLoader", "PostgresDialect", "stored", "unstored"]
-
-
-ROLLUP = """
-SET LOCAL lock_timeout = '1s';
-CREATE TABLE {zones} (
-    id integer PRIMARY KEY,
-    name text NOT NULL UNIQUE,
-    fingerprint bigint NOT NULL,
-    upto bigint NOT NULL
-);
-CREATE TABLE {cells} (
-    series integer NOT NULL,
-    period integer NOT NULL,
-    key text COLLATE "C" NOT NULL,
-    tracks bigint NOT NULL,
-    PRIMARY KEY (series, period, key)
-);
-CREATE INDEX {prefix}_rollup_gone ON {cells} (series) WHERE tracks = 0;
-CREATE TABLE {changes} (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    number bigint NOT NULL,
-    taskId text COLLATE "C" NOT NULL,
-    runId bigint NOT NULL,
-    userName text COLLATE "C" NOT NULL,
-    timeStamp double precision NOT NULL,
-    n integer NOT NULL
-);
-CREATE FUNCTION {tracks}_rollup_note() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN
-    INSERT INTO {changes} (number, taskId, runId, userName, timeStamp, n)
-    VALUES (OLD.number, OLD.taskId, OLD.runId, OLD.userName, OLD.timeStamp, -1); IF
-    TG_OP = 'UPDATE' THEN INSERT INTO {changes} (number, taskId, runId, userName, timeStamp, n)
-    VALUES (NEW.number, NEW.taskId, NEW.runId, NEW.userName, NEW.timeStamp, 1); END IF; RETURN
-    NULL; END $$;
-REVOKE ALL ON FUNCTION {tracks}_rollup_note() FROM PUBLIC;
-CREATE TRIGGER {prefix}_rollup_removed AFTER DELETE ON {tracks}
-    FOR EACH ROW EXECUTE FUNCTION {tracks}_rollup_note();
-CREATE TRIGGER {prefix}_rollup_changed
-    AFTER UPDATE OF number, taskId, runId, userName, timeStamp ON {tracks} FOR EACH ROW
-    WHEN ((OLD.number, OLD.taskId, OLD.runId, OLD.userName, OLD.timeStamp)
-    <> (NEW.number, NEW.taskId, NEW.runId, NEW.userName, NEW.timeStamp))
-    EXECUTE FUNCTION {tracks}_rollup_note()
-"""
-"""The function that notes a change has the rights of whoever made it: those who save need none."""
-
-DROP_ROLLUP = """
-DROP FUNCTION {tracks}_rollup_note() CASCADE;
-DROP TABLE {tracks}_rollup_zones, {tracks}_rollup_cells, {tracks}_rollup_changes
-"""
+__all__ = ["DataLoader", "PostgresDialect", "stored", "unstored"]
 
 
 class PostgresDialect(Dialect):
     """SQL as PostgreSQL has it."""
 
-    rollup = ROLLUP
-    drop_rollup = DROP_ROLLUP
+    rollup = rollup_tables.POSTGRES
+    drop_rollup = rollup_tables.DROP_POSTGRES
     has_table = "SELECT to_regclass(?) IS NOT NULL"
     run_key = '(CAST(runId AS text) COLLATE "C")'
     time_value = "?"

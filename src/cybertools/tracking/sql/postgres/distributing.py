@@ -8,8 +8,8 @@ every save and have no user; they stay in one place, the coordinator.
 Without Citus the layout is the same, in one shard.
 """
 
-from cybertools.tracking.sql.postgres.dialect import DROP_ROLLUP
 from cybertools.tracking.sql.postgres.steps import Step
+from cybertools.tracking.sql.rollup_tables import DROP_POSTGRES
 
 __all__ = ["DISTRIBUTION"]
 
@@ -25,7 +25,7 @@ _USERS_OF_KEYS = (
 DISTRIBUTION = (
     Step(
         "remove the rollup: distributed tables can have no triggers",
-        DROP_ROLLUP,
+        DROP_POSTGRES,
         done="SELECT to_regclass('{tracks}_rollup_zones') IS NULL",
     ),
     Step(
