@@ -9,7 +9,7 @@ A question is about the tracks that meet its criteria, all of them: their ``limi
 ``order`` have no meaning here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from cybertools.tracking.criteria import Criteria
@@ -68,6 +68,9 @@ class Periods:
 
     edges: tuple[int, ...]
     """Seconds since 1970 UTC, ascending; at least two."""
+    timezone: str | None = field(default=None, compare=False)
+    """Whose days, weeks or months they are; None where they are something else. The answer is the
+    same without it, but may take longer."""
 
 
 Key: TypeAlias = Name | Field | Periods

@@ -6,6 +6,7 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.questions import Groups, Key, Measure, Periods
 from cybertools.tracking.reports.kinds import (
     Attribute,
+    Detail,
     Instant,
     LongUnit,
     Number,
@@ -90,6 +91,7 @@ def top(
     what: Attribute = "taskId",
     by: TopBy = "tracks",
     top: Number = 10,
+    detail: Detail = "all",
     **criteria: Any,
 ) -> Table:
     """The tasks, users, runs or values of a field that there is most of.
@@ -97,17 +99,21 @@ def top(
     :param what: taskId, userName, runId or a value in the data: state, score.points.
     :param by: What makes one come before another.
     :param top: So many rows.
+    :param detail: Of each also the other numbers, its first and its last track; or none of that,
+        which in a large storage takes much less time.
     """
     numbers: list[Measure] = [m for m in _NUMBERS if m == by]
-    numbers += [m for m in _NUMBERS if m not in (by, _SELF.get(what))]
-    measures: tuple[Measure, ...] = (*numbers, "first", "last")
+    ends: list[Measure] = []
+    if detail == "all":
+        numbers += [m for m in _NUMBERS if m not in (by, _SELF.get(what))]
+        ends = ["first", "last"]
+    measures: tuple[Measure, ...] = (*numbers, *ends)
     question = Groups(storage.parse(criteria), (key_of(what),), measures, top)
     found = storage.engine.aggregate(question)
     columns = (
         column_of(what),
         *(Column(m, "integer", m, f"How many different {m}.") for m in numbers),
-        Column("first", "time", "", "Its first track."),
-        Column("last", "time", "", "Its last track."),
+        *(Column(m, "time", "", f"Its {m} track.") for m in ends),
     )
     rows: Any = tuple(found)
     return Table("top", f"Most {by} by {what}", columns, rows, chart=Chart("bar", what, by))

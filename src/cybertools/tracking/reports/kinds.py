@@ -24,6 +24,7 @@ from cybertools.tracking.values import (
 __all__ = [
     "UNITS",
     "Attribute",
+    "Detail",
     "Instant",
     "Kind",
     "KindName",
@@ -179,3 +180,6 @@ Per = Annotated[str, _choice("userName", "runId")]
 
 TopBy = Annotated[str, _choice("tracks", "users", "runs", "tasks")]
 """What makes one come before another."""
+
+Detail = Annotated[str, _choice("all", "none")]
+"""Whether all else there is to say is said as well."""

@@ -45,7 +45,10 @@ def periods_of(storage: Storage, criteria: Criteria, unit: str, timezone: str) -
         return None
     start = start if criteria.time_from is None else max(start, criteria.time_from)
     end = end if criteria.time_to is None else min(end, criteria.time_to)
-    return Periods(period_edges(floor(start), end, unit, timezone)) if start <= end else None
+    if start > end:
+        return None
+    zone = timezone if unit in ("day", "week", "month") else None
+    return Periods(period_edges(floor(start), end, unit, timezone), zone)
 
 
 def narrowed(criteria: Criteria, time_from: float, time_to: float) -> Criteria:

@@ -12,6 +12,7 @@ from cybertools.tracking.interfaces import Change, Engine, Info, Receipt, RunSta
 from cybertools.tracking.questions import Answer, Question
 from cybertools.tracking.record import Record
 from cybertools.tracking.sql.aggregates import answer_from, answer_to_nothing, bound_for
+from cybertools.tracking.sql.rollup import Rollup
 from cybertools.tracking.sql.statements import Dialect, Part, Statements, Tables, parts_for
 from cybertools.tracking.track import Row, Run, RunRow
 from cybertools.tracking.values import merge_data, now, track_id
@@ -48,12 +49,15 @@ class SqlEngine(Engine):
     """Records that are written at a time."""
     statements = Statements
     """What makes the statements of the tables."""
+    has_rollup = True
+    """Whether the tables are ones that a rollup can be kept of."""
 
     def __init__(self, tables: Tables, dialect: Dialect, attributes: tuple[str, ...]) -> None:
         self.tables = tables
         self.dialect = dialect
         self.attributes = attributes
         self.sql = self.statements(tables, dialect)
+        self.rollup = Rollup(self)
 
     # What each database does its own way
 
@@ -64,6 +68,26 @@ class SqlEngine(Engine):
     @abstractmethod
     def writing(self) -> AbstractContextManager[Connection]:
         """A connection to write with: a transaction, or a part of it that is undone by itself."""
+
+    @property
+    @abstractmethod
+    def in_transaction(self) -> bool:
+        """Whether this thread is within a transaction."""
+
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """A connection whose statements all see the same, outside a transaction of this thread."""
+
+    @abstractmethod
+    def folding(self) -> AbstractContextManager[Connection]:
+        """A transaction to bring the rollup up to date, all of whose statements see the same.
+
+        :raises StorageError: it would have to wait for others.
+        """
+
+    @abstractmethod
+    def settled(self) -> int:
+        """A number up to which all saved tracks can be seen by now; 0 where others are saving."""
 
     @abstractmethod
     def rows(self, part: Part, limit: int | None) -> Iterator[Row]:
@@ -356,6 +380,8 @@ class SqlEngine(Engine):
         """See `Engine.aggregate`."""
         if question.criteria.is_empty:
             return answer_to_nothing(question)
+        if (answer := self.rollup.answer(question)) is not None:
+            return answer
         bound = bound_for(question, self.tables, self.dialect)
         return answer_from(question, self.all(bound.sql, bound.values), self.dialect)
 
@@ -524,6 +550,7 @@ class SqlEngine(Engine):
             if missing:
                 raise InvalidRun(min(missing))
             self.insert_many(connection, [(*row[:5], stored(row[5])) for row in rows])
+            self.rollup.note(connection, [row[0] for row in rows])
 
     def put_keys(self, keys: list[tuple[str, int]]) -> None:
         """See `Engine.put_keys`."""
@@ -553,6 +580,7 @@ class SqlEngine(Engine):
             (count,) = self.one(sql)
             if count:
                 yield f"{count:,} {finding}"
+        yield from self.rollup.check()
 
 
 _NO_LIMIT = 2**62

@@ -74,8 +74,12 @@ class Pool:
                 self._give(connection)
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A connection in a transaction, or in a savepoint where this thread is in one."""
+    def writing(self, patience: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
+        """A connection in a transaction, or in a savepoint where this thread is in one.
+
+        :param patience: how long, in seconds, it waits for each of the others that write; those
+            of this process in turn, where it is not less than the usual.
+        """
         connection = self._held()
         try:
             if connection is not None:
@@ -83,10 +87,10 @@ class Pool:
                     yield connection
                     connection.execute("RELEASE part")
                 return
-            with self._turn:
+            with self._in_turn(patience):
                 connection = self._own.connection = self._take()
                 try:
-                    with _whole(connection, "BEGIN IMMEDIATE", "ROLLBACK"):
+                    with _whole(connection, "BEGIN IMMEDIATE", "ROLLBACK", patience):
                         yield connection
                         connection.execute("COMMIT")
                 finally:
@@ -94,6 +98,15 @@ class Pool:
                     self._give(connection)
         except sqlite3.Error as error:
             raise self.translated(error) from error
+
+    @contextmanager
+    def _in_turn(self, patience: float) -> Iterator[None]:
+        if not self._turn.acquire(timeout=patience if patience < BUSY_SECONDS else -1):
+            raise StorageUnavailable(f"{self.path} is being written to.")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Close the connections that are idle now, and the others when they are given back."""
@@ -163,8 +176,16 @@ class Pool:
 
 
 @contextmanager
-def _whole(connection: sqlite3.Connection, begin: str, undo: str) -> Iterator[None]:
-    connection.execute(begin)
+def _whole(
+    connection: sqlite3.Connection, begin: str, undo: str, patience: float = BUSY_SECONDS
+) -> Iterator[None]:
+    if patience < BUSY_SECONDS:
+        connection.execute(f"PRAGMA busy_timeout = {1_000 * patience:.0f}")
+    try:
+        connection.execute(begin)
+    finally:
+        if patience < BUSY_SECONDS:
+            connection.execute(f"PRAGMA busy_timeout = {1_000 * BUSY_SECONDS:.0f}")
     try:
         yield
     except BaseException:

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from math import inf, nextafter
@@ -22,6 +22,7 @@ from cybertools.tracking.errors import (
     StorageUnavailable,
 )
 from cybertools.tracking.interfaces import Info, Storage, attributes_of
+from cybertools.tracking.sql import rollup_tables
 from cybertools.tracking.sql.engine import CHUNK, SqlEngine
 from cybertools.tracking.sql.pool import BUSY_SECONDS, Pool
 from cybertools.tracking.sql.statements import Bound, Dialect, Part, Tables
@@ -73,9 +74,17 @@ CREATE INDEX {runs}_finished ON {runs} (id) WHERE finished
 """
 
 
+FOLD_SECONDS = 0.1
+"""How long those who only want to bring a rollup up to date wait for others that write."""
+
+
 class SqliteDialect(Dialect):
     """SQL as SQLite has it."""
 
+    rollup = rollup_tables.SQLITE
+    drop_rollup = rollup_tables.DROP_SQLITE
+    has_table = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?"
+    run_key = "CAST(runId AS TEXT)"
     time_value = "?"
     for_update = ""
     run_rows = "VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -200,6 +209,33 @@ class SqliteEngine(SqlEngine):
         """See `SqlEngine.writing`."""
         return self._pool.writing()
 
+    @property
+    def in_transaction(self) -> bool:
+        """See `SqlEngine.in_transaction`."""
+        return self._pool.in_transaction
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """See `SqlEngine.snapshot`."""
+        with self._pool.reading() as connection:
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:  # some errors have ended it already
+                    connection.execute("ROLLBACK")
+
+    def folding(self) -> AbstractContextManager[sqlite3.Connection]:
+        """See `SqlEngine.folding`."""
+        return self._pool.writing(FOLD_SECONDS)
+
+    def settled(self) -> int:
+        """See `SqlEngine.settled`. Writers take turns, so it is the highest number."""
+        return self.highest()
+
     def rows(self, part: Part, limit: int | None) -> Iterator[Row]:
         """See `SqlEngine.rows`."""
         if self._pool.path and not self._pool.in_transaction:
@@ -277,6 +313,7 @@ class SqliteEngine(SqlEngine):
         with self.writing() as connection:
             for table in (self.tables.tracks, self.tables.runs, self.tables.keys):
                 connection.execute(f"REINDEX {table}")
+            self.rollup.drop()
 
     def setup_indexes(self) -> None:
         """See `Engine.setup_indexes`."""
@@ -307,7 +344,8 @@ class SqliteEngine(SqlEngine):
 
 _SIZES = """
 SELECT s.name, s.pgsize FROM dbstat s JOIN sqlite_schema m USING (name)
-WHERE s.aggregate = TRUE AND m.tbl_name IN (?1, ?1 || '_runs', ?1 || '_keys') ORDER BY 2 DESC
+WHERE s.aggregate = TRUE AND m.tbl_name IN (?1, ?1 || '_runs', ?1 || '_keys',
+    ?1 || '_rollup_zones', ?1 || '_rollup_cells', ?1 || '_rollup_changes') ORDER BY 2 DESC
 """
 
 
@@ -444,7 +482,7 @@ def _create_storage(connection: sqlite3.Connection, name: str, attributes: tuple
 def _free_prefix(connection: sqlite3.Connection, name: str) -> str:
     """The storage's name where it is a plain word and its tables' names are free."""
     taken = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
-    if re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) and not name.startswith("sqlite"):
+    if re.fullmatch(r"(?!sqlite|.*_rollup_)[a-z][a-z0-9_]{0,40}", name):
         tables = Tables(name)
         names = {tables.tracks, tables.runs, tables.keys, tables.view}
         if not taken & names and _needs_no_quotes(connection, name):

@@ -32,6 +32,15 @@ class Dialect(ABC):
     """What a SELECT ends in that is followed by an UPDATE of the same row."""
     run_rows: str
     """The rows of an INSERT of runs whose ids are given."""
+    rollup: str
+    """What makes the tables and triggers of a rollup, each statement ended by ``;`` and a line's
+    end, with names in braces."""
+    drop_rollup: str
+    """What removes them."""
+    has_table: str
+    """A SELECT that says whether there is a table of a name."""
+    run_key: str
+    """A run's id as text."""
 
     @abstractmethod
     def seconds(self, column: str) -> str:
@@ -121,6 +130,10 @@ class Tables:
     def view(self) -> str:
         """The view for people: track ids, and times as text."""
         return f"{self.schema}{self.prefix}_view"
+
+    def rollup(self, what: str) -> str:
+        """A table of the rollup: zones, cells, changes."""
+        return f"{self.schema}{self.prefix}_rollup_{what}"
 
     def index(self, what: str) -> str:
         """The name of an index of the tracks."""

@@ -31,8 +31,8 @@ async def overview(view: View) -> Reply:
         ),
         asyncio.gather(series(view, compared=True), series(view, "active")),
         asyncio.gather(
-            view.report("top", what="taskId", top=TOP, **within),
-            view.report("top", what="userName", top=TOP, **within),
+            view.report("top", what="taskId", top=TOP, detail="none", **within),
+            view.report("top", what="userName", top=TOP, detail="none", **within),
         ),
     )
     return view.render(

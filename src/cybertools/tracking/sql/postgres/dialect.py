@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from cybertools.tracking.criteria import Scalar
+from cybertools.tracking.sql import rollup_tables
 from cybertools.tracking.sql.statements import Bound, Dialect
 
 __all__ = ["DataLoader", "PostgresDialect", "stored", "unstored"]
@@ -16,6 +17,10 @@ __all__ = ["DataLoader", "PostgresDialect", "stored", "unstored"]
 class PostgresDialect(Dialect):
     """SQL as PostgreSQL has it."""
 
+    rollup = rollup_tables.POSTGRES
+    drop_rollup = rollup_tables.DROP_POSTGRES
+    has_table = "SELECT to_regclass(?) IS NOT NULL"
+    run_key = '(CAST(runId AS text) COLLATE "C")'
     time_value = "?"
     for_update = " FOR UPDATE"
     run_rows = (

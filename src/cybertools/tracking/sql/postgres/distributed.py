@@ -102,6 +102,7 @@ class DistributedEngine(PostgresEngine):
     """A storage whose tracks are distributed by their users."""
 
     statements = DistributedStatements
+    has_rollup = False
     sql: DistributedStatements
 
     def __init__(

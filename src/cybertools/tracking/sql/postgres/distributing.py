@@ -9,6 +9,7 @@ Without Citus the layout is the same, in one shard.
 """
 
 from cybertools.tracking.sql.postgres.steps import Step
+from cybertools.tracking.sql.rollup_tables import DROP_POSTGRES
 
 __all__ = ["DISTRIBUTION"]
 
@@ -22,6 +23,11 @@ _USERS_OF_KEYS = (
 )
 
 DISTRIBUTION = (
+    Step(
+        "remove the rollup: distributed tables can have no triggers",
+        DROP_POSTGRES,
+        done="SELECT to_regclass('{tracks}_rollup_zones') IS NULL",
+    ),
     Step(
         "index the tracks by what will be their primary key",
         """

@@ -37,6 +37,9 @@ __all__ = ["PostgresEngine"]
 FEW = 20
 """Up to so many rows are inserted in one go; COPY pays off for more."""
 
+FOLD_SECONDS = 0.1
+"""How long those who only want to bring a rollup up to date wait for others that save."""
+
 _T = TypeVar("_T")
 _UNDONE = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable, Undone)
 """Errors after which nothing was stored for sure, and another attempt may succeed."""
@@ -55,6 +58,7 @@ class PostgresEngine(SqlEngine):
         attributes: tuple[str, ...],
     ) -> None:
         super().__init__(tables, PostgresDialect(), attributes)
+        self.rollup.step = 1_000_000  # nobody waits for it, and cells are rewritten less often
         self._pool = pool
         self._own = threading.local()
         insert = (
@@ -111,6 +115,40 @@ class PostgresEngine(SqlEngine):
                 finally:
                     self._own.connection = None
 
+    @property
+    def in_transaction(self) -> bool:
+        """See `SqlEngine.in_transaction`."""
+        return getattr(self._own, "connection", None) is not None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """See `SqlEngine.snapshot`."""
+        with self.reading() as connection, connection.raw.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield connection
+
+    @contextmanager
+    def folding(self) -> Iterator[Connection]:
+        """See `SqlEngine.folding`.
+
+        The lock spares two processes the same work. Where it comes too late, after the snapshot,
+        the second one fails when it writes what the first one has written.
+        """
+        with self.writing() as connection:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            (alone,) = connection.execute(
+                "SELECT pg_try_advisory_xact_lock(hashtextextended(?, 0))",
+                (f"{self.tables.tracks} rollup",),
+            ).fetchone() or (False,)
+            if not alone:
+                raise StorageUnavailable("Another process is bringing the rollup up to date.")
+            yield connection
+
+    def settled(self) -> int:
+        """See `SqlEngine.settled`."""
+        highest = self.last_number()
+        return highest if self._savers_end(FOLD_SECONDS) else 0
+
     def rows(self, part: Part, limit: int | None) -> Iterator[Row]:
         """See `SqlEngine.rows`."""
         sql, values = self.page(part, limit)
@@ -166,11 +204,6 @@ class PostgresEngine(SqlEngine):
             )
         keyed = all(record.key is not None for record in first)
         return self._persistently(lambda: save_all(first), keyed)
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether this thread is within a transaction."""
-        return getattr(self._own, "connection", None) is not None
 
     def update(self, number: int, json: str, overwrite: bool) -> bool:
         """See `Engine.update`."""
@@ -315,19 +348,24 @@ class PostgresEngine(SqlEngine):
     def highest(self) -> int:
         """See `Engine.highest`."""
         highest = self.last_number()
+        wait = self._pool.wait_seconds
+        if not self._savers_end(wait):
+            raise StorageUnavailable(
+                f"A transaction has been saving tracks for {wait:g} s; try again when it has ended."
+            )
+        return highest
+
+    def _savers_end(self, wait: float) -> bool:
+        """Wait until all have ended who are saving now; False if they have not after so long."""
         # Whoever has taken a number has a lock on its sequence until the end of the transaction.
         at_work = {*self.all(_HOLDERS, (self._sequence,))}
-        wait = self._pool.wait_seconds
         deadline = time.monotonic() + wait
         while at_work:
             if time.monotonic() > deadline:
-                raise StorageUnavailable(
-                    f"A transaction has been saving tracks for {wait:g} s; try again when it has"
-                    " ended."
-                )
+                return False
             time.sleep(0.02)
             at_work &= {*self.all(_HOLDERS, (self._sequence,))}
-        return highest
+        return True
 
     def last_number(self) -> int:
         """The highest number that a track has, or that was taken for one."""
@@ -343,6 +381,7 @@ class PostgresEngine(SqlEngine):
         with self.reading() as connection:
             for table in (self.tables.tracks, self.tables.runs, self.tables.keys):
                 connection.execute(f"REINDEX TABLE {table}")
+        self.rollup.drop()
 
     def setup_indexes(self) -> None:
         """See `Engine.setup_indexes`."""
@@ -355,9 +394,9 @@ class PostgresEngine(SqlEngine):
         parts = self.all(
             "SELECT c.relname, pg_table_size(c.oid) FROM pg_class c"
             " LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE c.relkind IN ('r', 'i')"
-            " AND coalesce(i.indrelid, c.oid) IN (?::regclass, ?::regclass, ?::regclass)"
-            " ORDER BY 2 DESC",
-            (self.tables.tracks, self.tables.runs, self.tables.keys),
+            " AND coalesce(i.indrelid, c.oid) IN (SELECT to_regclass(name)"
+            " FROM unnest(?::text[]) AS name) ORDER BY 2 DESC",
+            ([self.tables.tracks, self.tables.runs, self.tables.keys, *self.rollup.tables],),
         )
         return replace(self.counts(), bytes=size, parts=dict(parts))
 

@@ -210,7 +210,7 @@ def _free_prefix(connection: Connection, name: str) -> str:
     }
     own = Tables(name)
     ours = {own.tracks, own.runs, own.keys, own.view, f"{name}_number"}
-    is_word = re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name) and name not in _RESERVED
+    is_word = re.fullmatch(r"(?!.*_rollup_)[a-z][a-z0-9_]{0,30}", name) and name not in _RESERVED
     # The table of orphaned keys is made later, when its name must still be free.
     if is_word and not taken & ours and not name.endswith(orphaned_keys(Tables(""))):
         return name

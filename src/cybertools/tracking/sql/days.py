@@ -1,0 +1,79 @@
+"""The days of a time zone, and the weeks and months that are made of them, by number.
+
+Day 0 is the first of December 1969, a Monday, so that it begins a week and a month as well, and
+comes before 1970 in every zone. A day begins with its first instant there is; one that a zone has
+left out, beyond the date line, is as long as nothing.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from zlib import crc32
+from zoneinfo import ZoneInfo
+
+from cybertools.tracking.sql.aggregates import MICRO
+
+__all__ = ["ALL", "DAY", "LEVELS", "MONTH", "WEEK", "Days", "days_of"]
+
+FIRST = date(1969, 12, 1)
+HORIZON = date(2100, 1, 1)
+"""Days are known up to that one."""
+
+LEVELS = DAY, WEEK, MONTH, ALL = range(4)
+"""The lengths of periods; of the last there is one: all time."""
+
+
+class Days:
+    """When each day of a zone begins, and each week and month by the days' numbers."""
+
+    def __init__(self, zone: str) -> None:
+        info = ZoneInfo(zone)
+        dates = [FIRST + timedelta(n) for n in range((HORIZON - FIRST).days + 1)]
+        self.starts = [
+            round(datetime(d.year, d.month, d.day, tzinfo=info).timestamp()) for d in dates
+        ]
+        self.bounds: dict[int, Sequence[int]] = {
+            WEEK: range(0, len(dates), 7),
+            MONTH: [n for n, d in enumerate(dates) if d.day == 1],
+        }
+        self.fingerprint = crc32(array("q", self.starts).tobytes())
+        """Another one where the rules of the zone have changed."""
+        self.numbers = {start: n for n, start in enumerate(self.starts)}
+
+    def day(self, time: float) -> int:
+        """The number of the day of a time."""
+        return bisect_right(self.starts, time) - 1
+
+    def whole(self, time_from: float | None, time_to: float | None) -> tuple[int, int]:
+        """The first day that is within the times as a whole, and the one after the last."""
+        first = 0 if time_from is None else bisect_left(self.starts, time_from)
+        if time_to is None:
+            return first, len(self.starts) - 1
+        end = self.day(time_to)
+        if end + 1 < len(self.starts) and time_to >= self.starts[end + 1] - MICRO:
+            end += 1
+        return first, end
+
+    def periods(self, edges: Sequence[int]) -> tuple[int, int] | None:
+        """The level of the periods between the edges, and the number of the first.
+
+        None where they are not days, weeks or months one after the other.
+        """
+        days = [self.numbers.get(edge) for edge in edges]
+        if None in days:
+            return None
+        found = [day for day in days if day is not None]
+        for level in (DAY, WEEK, MONTH):
+            bounds = self.bounds.get(level, range(len(self.starts)))
+            place = bisect_left(bounds, found[0])
+            if [*bounds[place : place + len(found)]] == found:
+                return level, place
+        return None
+
+
+@lru_cache(16)
+def days_of(zone: str) -> Days:
+    """The days of that zone."""
+    return Days(zone)

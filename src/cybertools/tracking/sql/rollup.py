@@ -1,0 +1,281 @@
+"""The rollup of a storage: cells that tell how much there is, so that tracks need not be counted.
+
+It is made when somebody asks for what it can answer, of a storage that is large enough, and it is
+brought up to date by those who ask. Saving knows nothing of it. Its tables:
+
+- the time zones whose days are kept, each with a number: all tracks up to it are in the cells;
+- the cells (see `cells`);
+- the changes: a trigger notes each track that is removed, or whose time becomes another one, with
+  its number and what that adds or takes away. It does so in the transaction of the change, so
+  whoever sees one sees the other.
+
+In every snapshot of the database, then, the cells, the tracks with higher numbers, and the changes
+of tracks with numbers that are not higher, are together what the tracks are. Changes of tracks with
+higher numbers say nothing: these tracks are looked at themselves.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfoNotFoundError
+
+from cybertools.tracking.errors import StorageError
+from cybertools.tracking.questions import Answer, Groups, Periods, Question
+from cybertools.tracking.sql.cells import Cells, can_answer, series
+from cybertools.tracking.sql.days import days_of
+
+if TYPE_CHECKING:
+    from cybertools.tracking.sql.engine import SqlEngine
+
+__all__ = ["LEAST", "Rollup"]
+
+LEAST = 50_000
+"""Tracks of a storage that gets a rollup; fewer are counted soon enough."""
+
+PENDING = 1_000
+"""So many tracks and changes are added to an answer each time, before they are to the cells."""
+
+STEP = 200_000
+"""Tracks that are added to the cells in one transaction: others want to write, too."""
+
+MOST_PENDING = 5 * STEP
+"""Where more than that is pending, as somebody makes the rollup, tracks are counted."""
+
+MOST_ZONES = 4
+"""The tracks of a day in further time zones are counted."""
+
+PAUSE_SECONDS = 0.02
+"""Between two steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Zone:
+    """A time zone whose days are kept."""
+
+    id: int
+    name: str
+    fingerprint: int
+    upto: int
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its days are still those that the cells are of."""
+        try:
+            return self.fingerprint == days_of(self.name).fingerprint
+        except ZoneInfoNotFoundError:  # another machine's Python knows it
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a connection sees of the rollup, and what of the tracks it depends on."""
+
+    exists: bool
+    zones: list[_Zone]
+    top: int
+    """The highest number of a track."""
+    changes: int
+    span: tuple[float, float] | None
+    """From the first to the last time of tracks and changes; None where there are none."""
+    last: float
+    """The last time of a track."""
+
+    def pending(self, zone: _Zone) -> int:
+        """How much, at most, there is to add to the cells."""
+        return max(0, self.top - zone.upto) + self.changes
+
+    def can_use(self, zone: _Zone) -> bool:
+        """Whether the cells of that zone are of use."""
+        return zone.is_current and self.last < days_of(zone.name).starts[-1]
+
+
+class Rollup:
+    """The rollup of an engine's storage."""
+
+    def __init__(self, engine: "SqlEngine") -> None:
+        self._engine = engine
+        self._tables = engine.tables
+        self.least = LEAST
+        """Tracks that there are at least where a rollup is made."""
+        self.pending = PENDING
+        """What may be added to an answer each time."""
+        self.step = STEP
+        """Tracks that are added to the cells in one transaction."""
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of its tables."""
+        return [self._tables.rollup(what) for what in ("zones", "cells", "changes")]
+
+    def answer(self, question: Question) -> Answer | None:
+        """The answer to a question, where the rollup has it; else the tracks are to be counted."""
+        if not (isinstance(question, Groups) and can_answer(question)):
+            return None
+        if not self._engine.has_rollup:
+            return None
+        if self._engine.in_transaction:  # it sees what the cells may not be told yet
+            return None
+        zone = next((k.timezone for k in question.keys if isinstance(k, Periods)), None)
+        try:
+            self._refresh(zone)
+            with self._engine.snapshot() as connection:
+                return self._answered(connection, question, zone)
+        except StorageError:
+            # This role may only read, say, or others are writing; tracks can still be counted.
+            return None
+
+    def _answered(self, connection: Any, question: Groups, zone: str | None) -> Answer | None:
+        state = self._state(connection)
+        # Days of the zone that was asked for are whole in its own cells.
+        for kept in sorted(state.zones, key=lambda kept: kept.name != zone):
+            if state.can_use(kept) and state.pending(kept) <= MOST_PENDING:
+                answer = self._cells(connection, kept, state).answer(question)
+                if answer is not None:
+                    return answer
+        return None
+
+    def note(self, connection: Any, numbers: list[int]) -> None:
+        """Note that tracks were saved under numbers of others' choice, in their transaction."""
+        # Asked after they were written: whoever makes a rollup waits for those who have done that.
+        if self._exists(connection):
+            condition, values = self._engine.dialect.any_of("number", numbers)
+            connection.execute(
+                f"INSERT INTO {self._tables.rollup('changes')}"
+                " (number, taskId, runId, userName, timeStamp, n)"
+                " SELECT number, taskId, runId, userName, timeStamp, 1"
+                f" FROM {self._tables.tracks} WHERE {condition}",
+                values,
+            )
+
+    def drop(self) -> None:
+        """Remove it; it is made again when somebody asks."""
+        with self._engine.writing() as connection:
+            if self._exists(connection):
+                self._execute(connection, self._engine.dialect.drop_rollup)
+
+    def check(self) -> list[str]:
+        """What is wrong with it."""
+        findings: list[str] = []
+        if self._engine.in_transaction or not self._engine.has_rollup:
+            return findings
+        with self._engine.snapshot() as connection:
+            state = self._state(connection)
+            for zone in state.zones:
+                if state.can_use(zone):
+                    wrong = self._cells(connection, zone, state).count_wrong()
+                    if wrong:
+                        findings.append(
+                            f"{wrong:,} numbers kept for the days of {zone.name} are not those of"
+                            " the tracks; reindexing makes them anew."
+                        )
+        return findings
+
+    # Keeping it
+
+    def _refresh(self, zone: str | None) -> None:
+        """Make it, add a time zone to it, or bring it up to date, where it is time to."""
+        with self._engine.snapshot() as connection:
+            state = self._state(connection)
+        current = {kept.name for kept in state.zones if kept.is_current}
+        wanted = zone is not None and zone not in current
+        if wanted and (state.top < self.least or len(current) >= MOST_ZONES):
+            wanted = False
+        pending = max(map(state.pending, state.zones), default=0)
+        if not (wanted or pending > self.pending):
+            return
+        if not state.exists:
+            with self._engine.writing() as connection:
+                self._execute(connection, self._engine.dialect.rollup)
+        settled = self._engine.settled()
+        while True:
+            with self._engine.folding() as connection:
+                if self._step(connection, zone if wanted else None, settled):
+                    return
+            time.sleep(PAUSE_SECONDS)
+
+    def _step(self, connection: Any, wanted: str | None, settled: int) -> bool:
+        """Add what is pending, up to some number of tracks; True where nothing is left.
+
+        :param settled: no track of a number up to this one can appear any more.
+        """
+        state = self._state(connection)
+        cells, zones = self._tables.rollup("cells"), self._tables.rollup("zones")
+        kept: list[_Zone] = []
+        for zone in state.zones:
+            if zone.is_current:
+                kept.append(zone)
+                continue
+            first = series(zone.id, "taskId", 0)
+            connection.execute(
+                f"DELETE FROM {cells} WHERE series >= ? AND series < ?", (first, first + 16)
+            )
+            connection.execute(f"DELETE FROM {zones} WHERE id = ?", (zone.id,))
+        if wanted is not None and wanted not in {zone.name for zone in kept}:
+            number = max((zone.id for zone in kept), default=0) + 1
+            kept.append(_Zone(number, wanted, days_of(wanted).fingerprint, 0))
+            connection.execute(
+                f"INSERT INTO {zones} (id, name, fingerprint, upto) VALUES (?, ?, ?, 0)",
+                (number, wanted, kept[-1].fingerprint),
+            )
+        if not all(map(state.can_use, kept)):
+            return True
+        done = True
+        for zone in kept:
+            ceiling = max(zone.upto, min(settled, zone.upto + self.step))
+            done &= ceiling >= settled
+            if state.span is not None:
+                self._cells(connection, zone, state).add_pending(ceiling)
+            connection.execute(f"UPDATE {zones} SET upto = ? WHERE id = ?", (ceiling, zone.id))
+        connection.execute(f"DELETE FROM {self._tables.rollup('changes')}")
+        connection.execute(f"DELETE FROM {cells} WHERE tracks = 0")
+        return done
+
+    def _cells(self, connection: Any, zone: _Zone, state: _State) -> Cells:
+        return Cells(
+            connection,
+            self._tables,
+            self._engine.dialect,
+            zone.id,
+            days_of(zone.name),
+            zone.upto,
+            state.span or (0.0, 0.0),
+        )
+
+    def _state(self, connection: Any) -> _State:
+        tracks = self._tables.tracks
+        ends = "(SELECT min(timeStamp) FROM {0}), (SELECT max(timeStamp) FROM {0})"
+        top, first, last = connection.execute(
+            f"SELECT (SELECT max(number) FROM {tracks}), {ends.format(tracks)}"
+        ).fetchone()
+        exists = self._exists(connection)
+        zones: list[_Zone] = []
+        changes, times = 0, [first, last]
+        if exists:
+            noted = self._tables.rollup("changes")
+            found = connection.execute(
+                f"SELECT id, name, fingerprint, upto FROM {self._tables.rollup('zones')}"
+                " ORDER BY id"
+            )
+            zones = [_Zone(*row) for row in found.fetchall()]
+            changes, *noted_times = connection.execute(
+                f"SELECT (SELECT count(*) FROM {noted}), {ends.format(noted)}"
+            ).fetchone()
+            times += noted_times
+        times = [each for each in times if each is not None]
+        span = (min(times), max(times)) if times else None
+        return _State(exists, zones, top or 0, changes, span, last or 0.0)
+
+    def _exists(self, connection: Any) -> bool:
+        name = self._tables.rollup("zones")
+        return bool(connection.execute(self._engine.dialect.has_table, (name,)).fetchone()[0])
+
+    def _execute(self, connection: Any, statements: str) -> None:
+        names = {what: self._tables.rollup(what) for what in ("zones", "cells", "changes")}
+        for statement in statements.strip().split(";\n"):
+            connection.execute(
+                statement.format(
+                    tracks=self._tables.tracks,
+                    prefix=self._tables.prefix,
+                    **names,
+                )
+            )

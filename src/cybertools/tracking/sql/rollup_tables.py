@@ -1,0 +1,96 @@
+"""The tables and triggers of a rollup, as each database has them.
+
+Each statement is ended by ``;`` and a line's end, so none of a trigger's own may be.
+"""
+
+__all__ = ["DROP_POSTGRES", "DROP_SQLITE", "POSTGRES", "SQLITE"]
+
+SQLITE = """
+CREATE TABLE {zones} (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    fingerprint INTEGER NOT NULL, -- of its days
+    upto INTEGER NOT NULL         -- the tracks up to this number are in the cells
+) STRICT;
+CREATE TABLE {cells} (
+    series INTEGER NOT NULL,      -- zone, kind of key, length of period
+    period INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    tracks INTEGER NOT NULL,
+    PRIMARY KEY (series, period, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX {prefix}_rollup_gone ON {cells} (series) WHERE tracks = 0;
+CREATE TABLE {changes} (
+    number INTEGER NOT NULL,
+    taskId TEXT NOT NULL,
+    runId INTEGER NOT NULL,
+    userName TEXT NOT NULL,
+    timeStamp REAL NOT NULL,
+    n INTEGER NOT NULL            -- 1: is there since; -1: is not any more
+) STRICT;
+CREATE TRIGGER {prefix}_rollup_removed AFTER DELETE ON {tracks} BEGIN INSERT INTO {changes}
+    VALUES (old.number, old.taskId, old.runId, old.userName, old.timeStamp, -1); END;
+CREATE TRIGGER {prefix}_rollup_changed
+    AFTER UPDATE OF number, taskId, runId, userName, timeStamp ON {tracks}
+    WHEN (old.number, old.taskId, old.runId, old.userName, old.timeStamp)
+    <> (new.number, new.taskId, new.runId, new.userName, new.timeStamp)
+    BEGIN INSERT INTO {changes} VALUES
+    (old.number, old.taskId, old.runId, old.userName, old.timeStamp, -1),
+    (new.number, new.taskId, new.runId, new.userName, new.timeStamp, 1); END
+"""
+
+DROP_SQLITE = """
+DROP TRIGGER {prefix}_rollup_removed;
+DROP TRIGGER {prefix}_rollup_changed;
+DROP TABLE {zones};
+DROP TABLE {cells};
+DROP TABLE {changes}
+"""
+
+POSTGRES = """
+SET LOCAL lock_timeout = '1s';
+CREATE TABLE {zones} (
+    id integer PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    fingerprint bigint NOT NULL,
+    upto bigint NOT NULL
+);
+CREATE TABLE {cells} (
+    series integer NOT NULL,
+    period integer NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    tracks bigint NOT NULL,
+    PRIMARY KEY (series, period, key)
+);
+CREATE INDEX {prefix}_rollup_gone ON {cells} (series) WHERE tracks = 0;
+CREATE TABLE {changes} (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    number bigint NOT NULL,
+    taskId text COLLATE "C" NOT NULL,
+    runId bigint NOT NULL,
+    userName text COLLATE "C" NOT NULL,
+    timeStamp double precision NOT NULL,
+    n integer NOT NULL
+);
+CREATE FUNCTION {tracks}_rollup_note() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN
+    INSERT INTO {changes} (number, taskId, runId, userName, timeStamp, n)
+    VALUES (OLD.number, OLD.taskId, OLD.runId, OLD.userName, OLD.timeStamp, -1); IF
+    TG_OP = 'UPDATE' THEN INSERT INTO {changes} (number, taskId, runId, userName, timeStamp, n)
+    VALUES (NEW.number, NEW.taskId, NEW.runId, NEW.userName, NEW.timeStamp, 1); END IF; RETURN
+    NULL; END $$;
+REVOKE ALL ON FUNCTION {tracks}_rollup_note() FROM PUBLIC;
+CREATE TRIGGER {prefix}_rollup_removed AFTER DELETE ON {tracks}
+    FOR EACH ROW EXECUTE FUNCTION {tracks}_rollup_note();
+CREATE TRIGGER {prefix}_rollup_changed
+    AFTER UPDATE OF number, taskId, runId, userName, timeStamp ON {tracks} FOR EACH ROW
+    WHEN ((OLD.number, OLD.taskId, OLD.runId, OLD.userName, OLD.timeStamp)
+    <> (NEW.number, NEW.taskId, NEW.runId, NEW.userName, NEW.timeStamp))
+    EXECUTE FUNCTION {tracks}_rollup_note()
+"""
+"""The function that notes a change has the rights of whoever made it: those who save need none."""
+
+DROP_POSTGRES = """
+DROP FUNCTION {tracks}_rollup_note() CASCADE;
+DROP TABLE {tracks}_rollup_zones, {tracks}_rollup_cells, {tracks}_rollup_changes
+"""

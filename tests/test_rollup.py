@@ -1,0 +1,420 @@
+"""The rollup says what the tracks say, at every moment."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cybertools.tracking import Storage, open_storage
+from cybertools.tracking.criteria import Criteria
+from cybertools.tracking.opening import migrate_storage
+from cybertools.tracking.questions import Groups, Periods
+from cybertools.tracking.reports import run_report
+from cybertools.tracking.reports.periods import period_edges
+from cybertools.tracking.sql.engine import SqlEngine
+from tests.engines import ENGINES, fresh_url
+
+ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "UTC")
+
+DAY = 86_400
+MOMENTS = (
+    1_711_846_800.0,  # the clocks of Berlin go on
+    1_729_990_800.0,  # and back
+    1_710_054_000.0,  # those of New York go on
+    1_325_239_200.0,  # Samoa leaves a day out
+    1_711_839_600.0,  # midnight in Berlin
+    0.0,
+)
+TIMES = st.builds(
+    lambda moment, days, seconds: max(0.0, round(moment + days * DAY + seconds, 6)),
+    st.sampled_from(MOMENTS),
+    st.integers(-9, 9),
+    st.sampled_from((0, -0.000001, 0.000001, 3_600, 43_200)),
+)
+TASKS = st.sampled_from(("a", "b", "ä"))
+USERS = st.sampled_from(("u1", "u2", "u3"))
+
+CHANGES = st.one_of(
+    st.tuples(st.just("save"), TASKS, USERS, TIMES),
+    st.tuples(st.just("save"), TASKS, USERS, TIMES),
+    st.tuples(st.just("bulk"), st.lists(st.tuples(TASKS, USERS, TIMES), max_size=6)),
+    st.tuples(st.just("replace"), TASKS, USERS, TIMES),
+    st.tuples(st.just("update"), TASKS, USERS, TIMES),
+    st.tuples(st.just("rewrite"), st.integers(1, 12)),
+    st.tuples(st.just("remove"), st.integers(1, 12)),
+    st.tuples(st.just("run"), TASKS),
+    st.tuples(st.just("put"), st.integers(1, 12), TASKS, USERS, TIMES),
+)
+
+SPANS = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({}, optional={"timeFrom": TIMES, "timeTo": TIMES}),
+    # The whole days of a zone.
+    st.builds(
+        lambda start, days, zone: {
+            "timeFrom": float(period_edges(start, start, "day", zone)[0]),
+            "timeTo": period_edges(start, start + days * DAY, "day", zone)[-1] - 0.000001,
+        },
+        TIMES,
+        st.integers(0, 20),
+        st.sampled_from(ZONES),
+    ),
+)
+REPORTS = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "name": st.sampled_from(("counts", "active")),
+            "unit": st.sampled_from(("day", "week", "month")),
+            "timezone": st.sampled_from(ZONES),
+        }
+    ),
+    st.just({"name": "totals"}),
+    st.fixed_dictionaries(
+        {
+            "name": st.just("top"),
+            "what": st.sampled_from(("taskId", "userName")),
+            "top": st.integers(1, 3),
+            "detail": st.just("none"),
+        }
+    ),
+)
+ASKED = st.tuples(st.just("ask"), REPORTS, SPANS)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "sqlite-memory", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database of each engine that keeps a rollup."""
+    (engine,) = (each for each in ENGINES if each.name == request.param)
+    with fresh_url(engine, tmp_path_factory.mktemp("rollup")) as url:
+        yield url
+
+
+@contextmanager
+def opened(url: str, name: str | None = None) -> Iterator[Storage]:
+    """A new storage that gets its rollup with the first track, and new cells every few."""
+    with closing(open_storage(url, name=name or f"s{next(numbers)}")) as storage:
+        rollup = engine_of(storage).rollup
+        rollup.least, rollup.pending, rollup.step = 1, 3, 4
+        yield storage
+
+
+numbers = count()
+
+
+def engine_of(storage: Storage) -> SqlEngine:
+    """The storage's engine, which is one that keeps a rollup."""
+    assert isinstance(storage.engine, SqlEngine)
+    return storage.engine
+
+
+def both(storage: Storage, name: str, given: dict[str, Any]) -> tuple[Any, Any]:
+    """A report's rows, and those that are counted from the tracks."""
+    engine = engine_of(storage)
+    rows = run_report(storage, name, given).rows
+    engine.has_rollup = False
+    try:
+        return rows, run_report(storage, name, given).rows
+    finally:
+        engine.has_rollup = True
+
+
+def change(storage: Storage, what: str, *given: Any) -> None:
+    """One of `CHANGES`, in a storage."""
+    if what in ("save", "replace", "update"):
+        task, user, time = given
+        replace, update = what == "replace", what == "update"
+        storage.saveUserTrack(task, 0, user, {"n": 1}, replace, update, timeStamp=time)
+    elif what == "bulk":
+        storage.saveUserTracks(
+            {"taskId": task, "userName": user, "data": {}, "timeStamp": time}
+            for task, user, time in given[0]
+        )
+    elif what == "run":
+        storage.startRun(given[0])
+    elif what == "put":
+        number, task, user, time = given
+        run = next(iter(storage.runs), None)
+        if run is not None and storage.engine.track(number) is None:
+            storage.engine.put_tracks([(number, task, run, user, time, "{}")])
+    else:
+        track = storage.get(f"{given[0]:07}")
+        if track is not None and what == "remove":
+            storage.removeTrack(track)
+        elif track is not None:
+            storage.updateTrack(track, {"n": 2})
+
+
+def test_answers_are_those_of_the_tracks(url: str) -> None:
+    """Whatever is saved, replaced, updated, removed or copied before, between and after."""
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.lists(CHANGES | ASKED, max_size=25), ASKED)
+    def check(steps: list[tuple[Any, ...]], end: tuple[Any, ...]) -> None:
+        with opened(url) as storage:
+            for step in [*steps, end]:
+                if step[0] != "ask":
+                    change(storage, *step)
+                    continue
+                _, report, span = step
+                given = {**report, **span}
+                rows, counted = both(storage, given.pop("name"), given)
+                assert rows == counted
+            assert storage.engine.check() == []
+
+    check()
+
+
+DAYS = {"timezone": "Europe/Berlin", "unit": "day"}
+
+
+def is_answered(storage: Storage, keys: tuple[Any, ...], *measures: Any) -> bool:
+    """Whether the rollup itself has the answer, for all time."""
+    question = Groups(Criteria(), keys, measures, 8 if keys == ("taskId",) else None)
+    return engine_of(storage).rollup.answer(question) is not None
+
+
+def test_it_answers_once_somebody_asked_for_days(url: str) -> None:
+    """And not before."""
+    with opened(url) as storage:
+        for day in range(30):
+            storage.saveUserTrack("a", 0, f"u{day % 3}", {}, timeStamp=MOMENTS[0] + day * DAY)
+        assert not is_answered(storage, (), "users")
+        run_report(storage, "counts", DAYS)
+        edges = period_edges(MOMENTS[0], MOMENTS[0] + 29 * DAY, "week", "Europe/Berlin")
+        assert is_answered(storage, (), "tracks", "users", "tasks", "runs", "first", "last")
+        assert is_answered(storage, ("taskId",), "tracks")
+        assert is_answered(storage, (Periods(edges, "Europe/Berlin"),), "users", "tracks")
+        assert not is_answered(storage, (Periods(tuple(e + 1 for e in edges)),), "tracks")
+
+
+@pytest.mark.parametrize("what", ["save", "replace", "update", "remove", "put"])
+def test_what_happens_to_tracks_that_are_counted(url: str, what: str) -> None:
+    """It shows at once, and also when it has been added to the cells."""
+    with opened(url) as storage:
+        for day in range(9):
+            storage.saveUserTrack("a", 0, f"u{day}", {}, timeStamp=MOMENTS[0] + day * DAY)
+        storage.removeTrack(storage["0000004"])
+        run_report(storage, "counts", DAYS)
+        given = {"remove": (5,), "put": (4, "b", "v", MOMENTS[0])}.get(
+            what, ("a", "u2", MOMENTS[0])
+        )
+        change(storage, what, *given)
+        for _ in range(2):
+            for report in ("counts", "active"):
+                rows, counted = both(storage, report, DAYS)
+                assert rows == counted
+            assert is_answered(storage, (), "users")
+            storage.saveUserTracks(
+                {"taskId": "b", "userName": "w", "data": {}, "timeStamp": MOMENTS[0] + DAY}
+                for _ in range(9)
+            )
+        assert storage.engine.check() == []
+
+
+def test_small_storages_have_none(url: str) -> None:
+    """Their tracks are counted soon enough."""
+    with opened(url) as storage:
+        engine_of(storage).rollup.least = 3
+        for expected in (False, False, True):
+            storage.saveUserTrack("a", 0, "u", {})
+            run_report(storage, "counts", DAYS)
+            assert is_answered(storage, (), "users") is expected
+
+
+def test_of_many_time_zones_a_few_are_kept(url: str) -> None:
+    """Days of the others are counted."""
+    with opened(url) as storage:
+        storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0])
+        for zone in ZONES:
+            rows, counted = both(storage, "active", {"timezone": zone})
+            assert rows == counted
+        edges = [period_edges(MOMENTS[0], MOMENTS[0], "day", zone) for zone in ZONES]
+        kept = [
+            is_answered(storage, (Periods(e, z),), "users")
+            for e, z in zip(edges, ZONES, strict=True)
+        ]
+        assert kept == [True] * 4 + [False]
+
+
+@pytest.mark.parametrize("change", ["fingerprint = 0", "name = 'Europe/Nowhere'"])
+def test_days_that_have_become_others(url: str, change: str) -> None:
+    """Where the rules of a time zone have changed, its cells are made anew."""
+    with opened(url) as storage:
+        for day in range(9):
+            storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0] + day * DAY)
+        run_report(storage, "counts", DAYS)
+        engine = engine_of(storage)
+        with engine.writing() as connection:
+            connection.execute(f"UPDATE {engine.tables.rollup('zones')} SET {change}")
+        assert not is_answered(storage, (), "users")
+        rows, counted = both(storage, "counts", DAYS)
+        assert rows == counted
+        assert is_answered(storage, (), "users")
+        assert storage.engine.check() == []
+
+
+def test_a_track_of_the_far_future(url: str) -> None:
+    """Is counted like all others; so are they, as long as it is there."""
+    with opened(url) as storage:
+        storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0])
+        run_report(storage, "counts", DAYS)
+        far = storage.saveUserTrack("a", 0, "u", {}, timeStamp=2.0**33 - 1)
+        rows, counted = both(storage, "totals", {})
+        assert rows == counted
+        storage.removeTrack(storage[far])
+        rows, counted = both(storage, "totals", {})
+        assert rows == counted
+        assert is_answered(storage, (), "users")
+
+
+def test_a_check_finds_wrong_numbers_and_reindexing_makes_them_anew(url: str) -> None:
+    """As all derived ones are."""
+    with opened(url) as storage:
+        for day in range(9):
+            storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0] + day * DAY)
+        run_report(storage, "counts", DAYS)
+        assert storage.engine.check() == []
+        engine = engine_of(storage)
+        with engine.writing() as connection:
+            connection.execute(f"UPDATE {engine.tables.rollup('cells')} SET tracks = tracks + 1")
+        (finding,) = storage.engine.check()
+        assert "Europe/Berlin" in finding
+        storage.reindexTracks()
+        rows, counted = both(storage, "counts", DAYS)
+        assert rows == counted
+        assert storage.engine.check() == []
+
+
+def test_what_is_undone_does_not_count(url: str) -> None:
+    """Nor does asking within a transaction see anything else than its tracks."""
+    with opened(url) as storage:
+        first = storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0])
+        run_report(storage, "counts", DAYS)
+        with suppress(ZeroDivisionError), storage.transaction():
+            storage.removeTrack(storage[first])
+            storage.saveUserTrack("a", 0, "v", {}, timeStamp=MOMENTS[0])
+            rows, counted = both(storage, "active", DAYS)
+            assert rows == counted
+            raise ZeroDivisionError
+        rows, counted = both(storage, "totals", {})
+        assert rows == counted
+        assert storage.engine.check() == []
+
+
+class Writer:
+    """Saves, replaces and removes tracks; knows what it has begun and what was acknowledged."""
+
+    def __init__(self, url: str, name: str, user: str) -> None:
+        self.url, self.name, self.user = url, name, user
+        self.begun, self.done = Counter[str](), Counter[str]()
+
+    def run(self) -> None:
+        """Write for a while, through a connection of its own."""
+        with opened(self.url, self.name) as storage:
+            for n in range(60):
+                self.one(storage, n)
+
+    def one(self, storage: Storage, n: int) -> None:
+        """A track more, and of some one less or another time."""
+        self.begun["saved"] += 1
+        moment = MOMENTS[0] + n * DAY / 4
+        id = storage.saveUserTrack(f"a{n % 4}", 0, self.user, {}, timeStamp=moment)
+        self.done["saved"] += 1
+        if n % 3 == 1:
+            storage.saveUserTrack(
+                f"a{n % 4}", 0, self.user, {}, replace=True, timeStamp=moment + 9 * DAY
+            )
+        if n % 5 == 2:
+            self.begun["removed"] += 1
+            storage.removeTrack(storage[id])
+            self.done["removed"] += 1
+
+
+def test_while_others_write(url: str) -> None:
+    """An answer has all that was acknowledged before it was asked for, and nothing unheard of."""
+    if url == "sqlite:":
+        pytest.skip("a database in memory is one process's, and one thread's at a time")
+    with opened(url) as storage, ThreadPoolExecutor(3) as threads:
+        writers = [Writer(url, storage.name, f"u{n}") for n in range(3)]
+        running = [threads.submit(writer.run) for writer in writers]
+        while not all(each.done() for each in running):
+            done = sum((writer.done for writer in writers), Counter())
+            run_report(storage, "counts", DAYS)
+            ((tracks, *_),) = run_report(storage, "totals").rows
+            begun = sum((writer.begun for writer in writers), Counter())
+            assert isinstance(tracks, int)
+            assert done["saved"] - begun["removed"] <= tracks <= begun["saved"] - done["removed"]
+        for each in running:
+            each.result()
+        for report in ("counts", "active"):
+            rows, counted = both(storage, report, DAYS)
+            assert rows == counted
+        assert is_answered(storage, (), "users")
+        assert storage.engine.check() == []
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_transaction_that_ends_late(url: str) -> None:
+    """Its tracks have lower numbers than others that are counted already."""
+    with opened(url) as storage, opened(url, storage.name) as other:
+        first = storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0])
+        run_report(storage, "counts", DAYS)
+        for made in (False, True):  # the rollup, before the transaction begins
+            if not made:
+                storage.reindexTracks()
+            with other.transaction():
+                other.saveUserTrack("a", 0, "v", {}, timeStamp=MOMENTS[0] + DAY)
+                other.saveUserTrack("a", 0, "u", {}, replace=True, timeStamp=MOMENTS[0] + 2 * DAY)
+                for _ in range(9):
+                    storage.saveUserTrack("b", 0, "w", {}, timeStamp=MOMENTS[0])
+                rows, counted = both(storage, "counts", DAYS)
+                assert rows == counted
+            for _ in range(2):
+                rows, counted = both(storage, "active", DAYS)
+                assert rows == counted
+            assert is_answered(storage, (), "users")
+            assert storage.engine.check() == []
+        assert storage[first].timeStamp == MOMENTS[0] + 2 * DAY
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_role_that_may_only_read(url: str) -> None:
+    """Counts tracks, as there is no other way for it."""
+    with opened(url) as storage:
+        for day in range(9):
+            storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0] + day * DAY)
+        rows = run_report(storage, "counts", DAYS).rows
+        name = f"reader_{storage.name}"
+        with engine_of(storage).writing() as connection:
+            for statement in (
+                f"CREATE ROLE {name}",
+                f"GRANT USAGE ON SCHEMA tracking TO {name}",
+                f"GRANT SELECT ON ALL TABLES IN SCHEMA tracking TO {name}",
+                f"REVOKE ALL ON {', '.join(engine_of(storage).rollup.tables)} FROM {name}",
+            ):
+                connection.execute(statement)
+        mark = "&" if "?" in url else "?"
+        with opened(f"{url}{mark}options=-c%20role%3D{name}", storage.name) as reader:
+            assert run_report(reader, "counts", DAYS).rows == rows
+            assert not is_answered(reader, (), "users")
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_tables_that_are_distributed_have_none(url: str) -> None:
+    """It is removed on the way."""
+    with opened(url) as storage:
+        for day in range(9):
+            storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0] + day * DAY)
+        rows = run_report(storage, "counts", DAYS).rows
+        assert is_answered(storage, (), "users")
+    steps = [*migrate_storage(url, name=storage.name, distribute=True)]
+    assert "remove the rollup" in steps[0]
+    with opened(url, storage.name) as distributed:
+        assert run_report(distributed, "counts", DAYS).rows == rows
+        assert not is_answered(distributed, (), "users")
