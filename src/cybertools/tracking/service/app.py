@@ -20,7 +20,13 @@ from cybertools.tracking.service.settings import Settings
 __all__ = ["ENDPOINTS", "Application", "make_app"]
 
 # What is asked for most comes first: routes are tried one after the other.
-ENDPOINTS = [*saving.ENDPOINTS, *asking.ENDPOINTS, *managing.ENDPOINTS, *pages.ENDPOINTS]
+ENDPOINTS = [
+    *saving.ENDPOINTS,
+    *asking.ENDPOINTS,
+    *managing.ENDPOINTS,
+    *pages.ENDPOINTS,
+    *ways.ENDPOINTS,
+]
 
 
 class Application:
@@ -60,7 +66,7 @@ def make_app(settings: Settings, gate: Gate, more: Sequence[Endpoint] = ()) -> A
     :param gate: who may do what.
     :param more: further endpoints: ways in of other kinds.
     """
-    return Application(Service(settings, gate), (*ENDPOINTS, *ways.ENDPOINTS, *more))
+    return Application(Service(settings, gate), (*ENDPOINTS, *more))
 
 
 def _routes(service: Service, endpoints: Sequence[Endpoint]) -> list[Route]:

@@ -20,7 +20,7 @@ from cybertools.tracking.service.replies import Header, Reply, reply
 from cybertools.tracking.service.requests import Call, parsed_json
 from cybertools.tracking.service.segment import BATCH_LIMIT, CALLS, read_call, write_key_of
 from cybertools.tracking.service.service import Service
-from cybertools.tracking.values import now
+from cybertools.tracking.values import check_text, now
 
 __all__ = ["ENDPOINTS"]
 
@@ -34,7 +34,9 @@ async def _admitted(service: Service, call: Call, credential: str | None, named:
     One that names none saves to its token's only one, or to the service's first.
     """
     principal = await service.gate.admit(credential, "write", named, call.origin, call.client)
-    return named or principal.storage or service.settings.names[0]
+    if named is not None:
+        return check_text(named, "storage")
+    return principal.storage or service.settings.names[0]
 
 
 async def _body(call: Call, most: int) -> bytes:
