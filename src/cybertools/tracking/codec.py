@@ -97,8 +97,8 @@ def encode(value: Any) -> bytes:
     """A value as JSON text."""
     try:
         return orjson.dumps(value)
-    except TypeError:  # an integer beyond 64 bits
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except TypeError:  # an integer beyond 64 bits, a lone surrogate
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)

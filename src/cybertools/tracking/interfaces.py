@@ -595,17 +595,6 @@ class Engine(ABC):
 
         return answered(question, self.stream, lambda: self.runs("all"))
 
-    def report(
-        self,
-        name: str,  # noqa: ARG002
-        arguments: Mapping[str, Any],  # noqa: ARG002
-    ) -> Mapping[str, Any] | None:
-        """A whole report as JSON has it, from an engine that is a door to a distant storage.
-
-        None from all others, whose reports are made here of what `aggregate` answers.
-        """
-        return None
-
     # Runs
 
     @abstractmethod

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 from urllib.parse import urlencode
 
+from cybertools.tracking import questions
 from cybertools.tracking.codec import (
     Item,
     encode,
@@ -25,7 +26,8 @@ from cybertools.tracking.codec import (
     run_from,
     saved_from,
 )
-from cybertools.tracking.criteria import Criteria, Match
+from cybertools.tracking.codec_questions import answer_from, question_json
+from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.errors import (
     InvalidRun,
     InvalidValue,
@@ -222,6 +224,13 @@ class RemoteEngine(Engine):
         """See `Engine.task_ids`."""
         return [*self._answer(Ask("GET", f"{self._place}/tasks")).json["taskIds"]]
 
+    # Counting
+
+    def aggregate(self, question: questions.Question) -> questions.Answer:
+        """See `Engine.aggregate`."""
+        ask = self._post(f"{self._place}/aggregate", question_json(question))
+        return answer_from(self._answer(ask._replace(is_long=True)).json)
+
     # Runs
 
     def start_run(self, taskId: str | None) -> int:
@@ -377,7 +386,7 @@ class RemoteEngine(Engine):
 
         :param short: the end of the URL; ``long``: where the criteria are in the body.
         """
-        matches = tuple(map(_storable, criteria.matches))
+        matches = tuple(match.storable for match in criteria.matches)
         criteria = replace(criteria, matches=matches)
         if criteria.is_empty:
             self._caller.check_open()
@@ -432,17 +441,3 @@ def _keys() -> Iterator[str]:
     begin = f"{KEY_PREFIX}{secrets.token_urlsafe(9)}:"
     # Not a generator, which only one thread may be in.
     return map(f"{begin}{{:08x}}".format, itertools.count())
-
-
-def _storable(match: Match) -> Match:
-    """The criterion without values that no track can hold, and no URL either: lone surrogates."""
-    values = tuple(v for v in match.values if not isinstance(v, str) or _is_unicode(v))
-    return Match(match.name, values, match.prefixes)
-
-
-def _is_unicode(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from cybertools.tracking.service import asking, managing, pages, saving, ways
+from cybertools.tracking.service import asking, managing, pages, reporting, saving, ways
 from cybertools.tracking.service.access.origins import share_with_origins
 from cybertools.tracking.service.endpoints import Door, Endpoint
 from cybertools.tracking.service.gate import Gate
@@ -24,6 +24,7 @@ ENDPOINTS = [
     *saving.ENDPOINTS,
     *asking.ENDPOINTS,
     *managing.ENDPOINTS,
+    *reporting.ENDPOINTS,
     *pages.ENDPOINTS,
     *ways.ENDPOINTS,
 ]

@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import Any
 
-from cybertools.tracking.service.openapi import managing, pages, tracks, ways
+from cybertools.tracking.service.openapi import managing, pages, reporting, tracks, ways
 from cybertools.tracking.service.openapi.schemas import SCHEMAS
 
 __all__ = ["document"]
@@ -37,9 +37,9 @@ def document() -> dict[str, Any]:
             "description": ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "paths": tracks.PATHS | managing.PATHS | ways.PATHS | pages.PATHS,
+        "paths": tracks.PATHS | managing.PATHS | reporting.PATHS | ways.PATHS | pages.PATHS,
         "components": {
-            "schemas": SCHEMAS | ways.SCHEMAS,
+            "schemas": SCHEMAS | reporting.SCHEMAS | ways.SCHEMAS,
             "parameters": {},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -61,6 +61,7 @@ def document() -> dict[str, Any]:
             {"name": "Tracks", "description": "What users did."},
             {"name": "Runs", "description": "Passes through tasks."},
             {"name": "Lists", "description": "Tasks and users."},
+            {"name": "Reports", "description": "Questions about many tracks."},
             {"name": "Storages", "description": "Named collections of tracks and runs."},
             {
                 "name": "Segment",
