@@ -303,7 +303,7 @@ def test_reports_of_a_crowd(open: Opener, crowd: list[Any], data: st.DataObject)
     storage = filled(open, [("save", save) for save in crowd])
     brute = Brute(storage)
     for per in ("userName", "runId"):
-        steps = data.draw(st.lists(st.sampled_from(["a", "ab", "b", "a*"]), min_size=2, max_size=4))
+        steps = data.draw(st.lists(st.sampled_from(["a", "ab", "b", "a*"]), min_size=2, max_size=8))
         asked = [{"taskId": step} for step in steps]
         for window in (None, 1, 2):
             table = funnel(storage, steps, window, per)
