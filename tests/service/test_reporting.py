@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cybertools.tracking import open_storage
 from cybertools.tracking.codec import decode, encode
-from cybertools.tracking.codec_questions import (
+from cybertools.tracking.codec.questions import (
     answer_from,
     answer_json,
     criteria_from_json,

@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from cybertools.tracking.service import asking, managing, pages, reporting, saving, ways
+from cybertools.tracking.service import asking, managing, moving, pages, reporting, saving, ways
 from cybertools.tracking.service.access.origins import share_with_origins
 from cybertools.tracking.service.endpoints import Door, Endpoint
 from cybertools.tracking.service.gate import Gate
@@ -25,6 +25,7 @@ ENDPOINTS = [
     *asking.ENDPOINTS,
     *managing.ENDPOINTS,
     *reporting.ENDPOINTS,
+    *moving.ENDPOINTS,
     *pages.ENDPOINTS,
     *ways.ENDPOINTS,
 ]

@@ -10,7 +10,7 @@ from cybertools.tracking.codec import (
     decode,
     encode,
 )
-from cybertools.tracking.codec_questions import answer_json, question_from
+from cybertools.tracking.codec.questions import answer_json, question_from
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.errors import InvalidType, InvalidValue, UnknownCriterion
 from cybertools.tracking.interfaces import Engine, Storage

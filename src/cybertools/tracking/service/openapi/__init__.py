@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import Any
 
-from cybertools.tracking.service.openapi import managing, pages, reporting, tracks, ways
+from cybertools.tracking.service.openapi import managing, moving, pages, reporting, tracks, ways
 from cybertools.tracking.service.openapi.schemas import SCHEMAS
 
 __all__ = ["document"]
@@ -37,9 +37,14 @@ def document() -> dict[str, Any]:
             "description": ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "paths": tracks.PATHS | managing.PATHS | reporting.PATHS | ways.PATHS | pages.PATHS,
+        "paths": tracks.PATHS
+        | managing.PATHS
+        | moving.PATHS
+        | reporting.PATHS
+        | ways.PATHS
+        | pages.PATHS,
         "components": {
-            "schemas": SCHEMAS | reporting.SCHEMAS | ways.SCHEMAS,
+            "schemas": SCHEMAS | moving.SCHEMAS | reporting.SCHEMAS | ways.SCHEMAS,
             "parameters": {},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -63,6 +68,11 @@ def document() -> dict[str, Any]:
             {"name": "Lists", "description": "Tasks and users."},
             {"name": "Reports", "description": "Questions about many tracks."},
             {"name": "Storages", "description": "Named collections of tracks and runs."},
+            {
+                "name": "Copies",
+                "description": "Contents as they are stored, which `tracks copy` moves: ids, runs,"
+                " times and keys stay as they are. Tracks are read as everywhere.",
+            },
             {
                 "name": "Segment",
                 "description": "Segment's HTTP API, for its libraries: their events are tracks.",

@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from cybertools.tracking.codec_questions import (
+from cybertools.tracking.codec.questions import (
     NUMBER_LIMIT,
     PARTS_LIMIT,
     PERIODS_LIMIT,

@@ -69,7 +69,7 @@ def criteria_json(criteria: Criteria) -> dict[str, Any]:
             ("timeFrom", criteria.time_from),
             ("timeTo", criteria.time_to),
             ("limit", criteria.limit),
-            ("after", criteria.after and track_id(criteria.after)),
+            ("after", track_id(criteria.after) if criteria.after else None),
             ("order", None if criteria.order == "id" else criteria.order),
         )
         if part is not None
