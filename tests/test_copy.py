@@ -431,7 +431,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> str:
     return url
 
 
-@pytest.mark.parametrize("engine", [SQLITE, POSTGRES], ids=str)
+@pytest.mark.parametrize("engine", [SQLITE, POSTGRES, *FAR[:1]], ids=str)
 def test_killed_and_started_again(large: str, url: str) -> None:
     with open_storage(url) as target:
         kills = there = 0
