@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote, unquote, urlencode
@@ -28,6 +28,7 @@ from cybertools.tracking.service.gate import Refused, Scope
 from cybertools.tracking.service.replies import HTML, Header, Reply
 from cybertools.tracking.service.requests import Call
 from cybertools.tracking.service.service import Service
+from cybertools.tracking.service.staying import while_let_in
 from cybertools.tracking.service.storages import Collection, with_attributes
 from cybertools.tracking.service.web.assets import address_of
 from cybertools.tracking.service.web.charts import Bar, bar, lanes, time_chart
@@ -101,9 +102,12 @@ class Site:
             view = View(self, service, call)
             try:
                 view.choose()
-                if page.scope is not None:
-                    await view.sign_in(page.scope)
-                return await page.handler(view)
+                if page.scope is None:
+                    return await page.handler(view)
+                await view.sign_in(page.scope)
+                answer = await page.handler(view)
+                again = partial(view.sign_in, page.scope)
+                return while_let_in(answer, again, service.settings.admitted_seconds)
             except TrackingError as error:
                 return _refusal(view, error)
 
