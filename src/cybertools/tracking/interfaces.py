@@ -26,6 +26,7 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
+    Sequence,
     ValuesView,
 )
 from contextlib import AbstractContextManager
@@ -608,6 +609,13 @@ class Engine(ABC):
     @abstractmethod
     def open_run(self, taskId: str, label: str) -> int:
         """The one run of that task and label, made if there is none."""
+
+    def open_runs(self, places: Sequence[tuple[str, str]]) -> list[int]:
+        """`open_run` for each task and label, in their order.
+
+        If it fails, some of them may be there all the same.
+        """
+        return [self.open_run(taskId, label) for taskId, label in places]
 
     @abstractmethod
     def run(self, runId: int) -> Run | None:

@@ -8,7 +8,7 @@ import itertools
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -71,6 +71,9 @@ KEY_PREFIX = "retry:"
 
 PAGE = 1_000
 """Tracks or runs that are asked for at a time; a service gives no more."""
+
+RUNS = 5_000
+"""Runs that are opened at a time; a service opens no more."""
 
 PART = 4_000_000
 """Bytes of runs or keys that are sent at a time, give or take one of them."""
@@ -268,6 +271,14 @@ class RemoteEngine(Engine):
         """See `Engine.open_run`."""
         ask = self._post(f"{self._runs}/open", {"taskId": taskId, "label": label})
         return int(self._answer(ask).json["runId"])
+
+    def open_runs(self, places: Sequence[tuple[str, str]]) -> list[int]:
+        """See `Engine.open_runs`."""
+        opened: list[int] = []
+        for start in range(0, len(places), RUNS):
+            some = [{"taskId": t, "label": label} for t, label in places[start : start + RUNS]]
+            opened += self._answer(self._post(f"{self._runs}/open", some)).json["runIds"]
+        return opened
 
     def run(self, runId: int) -> Run | None:
         """See `Engine.run`."""

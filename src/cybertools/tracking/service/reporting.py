@@ -17,9 +17,8 @@ from cybertools.tracking.interfaces import Engine, Storage
 from cybertools.tracking.questions import Question
 from cybertools.tracking.reports import REPORTS, Parameter, ReportSpec
 from cybertools.tracking.service.endpoints import Endpoint, Handler
-from cybertools.tracking.service.problems import Bad
 from cybertools.tracking.service.replies import JSON, Reply
-from cybertools.tracking.service.requests import Call, parsed_json
+from cybertools.tracking.service.requests import Call
 from cybertools.tracking.service.service import Service
 from cybertools.tracking.service.storages import with_attributes
 from cybertools.tracking.values import shown
@@ -32,9 +31,7 @@ CSV = b"text/csv; charset=utf-8"
 async def aggregate(_service: Service, call: Call) -> Reply:
     """The answer to a question about many tracks."""
     call.parameters()
-    if call.kind not in (b"", b"application/json"):
-        raise Bad("unsupported-media-type", "The body must be application/json.")
-    question = question_from(parsed_json(await call.body()))
+    question = question_from(await call.value())
     engine = call.collection.storage.engine
     return Reply(200, await call.collection.reader.work(_answer, engine, question))
 

@@ -1,5 +1,6 @@
 """Runs, lists of tasks and users, and storages."""
 
+from cybertools.tracking.service.managing import RUNS_MOST
 from cybertools.tracking.service.openapi.parts import (
     PAGE_LIMIT,
     STORAGE,
@@ -15,6 +16,14 @@ from cybertools.tracking.service.openapi.schemas import TEXT, Schema, ref
 __all__ = ["PATHS"]
 
 RUN = path_parameter("runId", {"type": "integer", "minimum": 1}, "The run's id.", 1)
+
+_TO_OPEN: Schema = {
+    "oneOf": [
+        ref("OpenRun"),
+        {"type": "array", "items": ref("OpenRun"), "maxItems": RUNS_MOST},
+    ]
+}
+_OPENED: Schema = {"oneOf": [ref("RunId"), ref("RunIds")]}
 
 PATHS: dict[str, Schema] = {
     "/api/storages/{storage}/runs": {
@@ -82,8 +91,8 @@ PATHS: dict[str, Schema] = {
             "Runs",
             "openRun",
             "The task's run of that label, started if there is none",
-            {"200": answer("The run's id.", ref("RunId"))},
-            body=body(ref("OpenRun"), "Which one."),
+            {"200": answer("The run's id, or those of several.", _OPENED)},
+            body=body(_TO_OPEN, "Which one; or a list, which is opened as a whole or not at all."),
             description="Scope: write. Asked twice it is the same run; the current run stays.",
         ),
     },
