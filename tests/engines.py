@@ -33,8 +33,6 @@ class EngineUnderTest:
     """Several processes can have it open at once."""
     transactional: bool = True
     """It has ``transaction()``."""
-    moves: bool = True
-    """It gives its contents out, and takes others' in."""
     keys_of_users: bool = False
     """A key is unique for each user, not in the whole storage."""
     missing: Callable[[], str] = lambda: ""
@@ -72,14 +70,12 @@ ENGINES = [
         "http-sqlite",
         served(url("sqlite:{folder}/tracks.db")),
         transactional=False,
-        moves=False,
         missing=missing_service,
     ),
     EngineUnderTest(
         "http-postgres",
         served(postgres_database),
         transactional=False,
-        moves=False,
         missing=lambda: missing_service() or missing_postgres(),
     ),
 ]

@@ -1,8 +1,7 @@
 """Reports equal what is counted by hand over the same tracks, on every engine."""
 
 import json
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
 from itertools import count, pairwise
 from typing import Any
 
@@ -11,8 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cybertools.tracking import Storage, open_storage
-from cybertools.tracking.btree import BTreeEngine
 from cybertools.tracking.errors import InvalidType, InvalidValue, UnknownCriterion
+from cybertools.tracking.questions import STEPS_LIMIT
 from cybertools.tracking.reports import (
     REPORTS,
     Table,
@@ -304,7 +303,7 @@ def test_reports_of_a_crowd(open: Opener, crowd: list[Any], data: st.DataObject)
     storage = filled(open, [("save", save) for save in crowd])
     brute = Brute(storage)
     for per in ("userName", "runId"):
-        steps = data.draw(st.lists(st.sampled_from(["a", "ab", "b", "a*"]), min_size=2, max_size=4))
+        steps = data.draw(st.lists(st.sampled_from(["a", "ab", "b", "a*"]), min_size=2, max_size=8))
         asked = [{"taskId": step} for step in steps]
         for window in (None, 1, 2):
             table = funnel(storage, steps, window, per)
@@ -362,6 +361,18 @@ def test_a_hour_that_is_shown_twice_is_two(open: Opener) -> None:
         ("2026-10-25T02:00+02:00", 1),
         ("2026-10-25T02:00+01:00", 2),
     ]
+
+
+@pytest.mark.parametrize("window", [None, 1])
+def test_a_funnel_of_as_many_steps_as_there_may_be(open: Opener, window: int | None) -> None:
+    tracks = open()
+    names = [f"a{n:02}" for n in range(STEPS_LIMIT)]
+    tracks.saveUserTracks(
+        {"taskId": name, "userName": "u", "timeStamp": n, "data": {}}
+        for n, name in enumerate(names)
+    )
+    table = funnel(tracks, names, window)
+    assert [row[2] for row in table] == [1] * STEPS_LIMIT
 
 
 def test_too_many_periods_are_refused(open: Opener) -> None:
@@ -460,21 +471,3 @@ def test_arguments_are_checked(
 def test_criteria_come_by_name() -> None:
     with open_storage("memory:") as tracks, pytest.raises(InvalidType, match="by their names"):
         counts(tracks, "day", "UTC", None, "a")  # type: ignore[call-arg]
-
-
-def test_a_distant_storage_answers_whole_reports() -> None:
-    """An engine that has reports of its own is asked with all arguments, as JSON has them."""
-    with open_storage("memory:") as tracks, open_storage("memory:") as distant:
-        distant.saveUserTrack("a", 0, "u", {}, timeStamp=0)
-        asked: list[Any] = []
-
-        class Far(BTreeEngine):
-            def report(self, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-                asked.append((name, arguments))
-                return run_report(distant, name, json.loads(json.dumps(arguments))).as_dict()
-
-        tracks.engine = Far(())
-        table = counts(tracks, timeFrom=datetime(1970, 1, 1, tzinfo=UTC))
-        assert table.column("tracks") == [1]
-        given = {"unit": "day", "timezone": "UTC", "by": None}
-        assert asked == [("counts", {**given, "timeFrom": "1970-01-01T00:00:00+00:00"})]

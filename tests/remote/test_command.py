@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from cybertools.tracking import open_storage
+from cybertools.tracking.service.gate import Principal
+from cybertools.tracking.transfer.importing import import_lines
 from tests.command import folder, lines_of, run
+from tests.gates import Asked, DecidingGate
 from tests.remote.cutting import proxied
+from tests.services import service_of
 
 __all__ = ["folder"]
 
@@ -52,6 +56,31 @@ def test_an_import_is_exact_and_again_stores_nothing(url: str) -> None:
     with open_storage(url) as tracks:
         assert len(tracks) == 2_000
         assert sorted(track.data["n"] for track in tracks.iterTracks()) == list(range(2_000))
+
+
+class Counting(DecidingGate):
+    """Lets everybody in, and counts."""
+
+    def __init__(self) -> None:
+        self.writes = 0
+
+    def decide(self, asked: Asked) -> Principal:
+        self.writes += asked.scope == "write"
+        return super().decide(asked)
+
+
+def test_an_import_opens_its_runs_together(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cybertools.tracking.remote.engine.RUNS", 1_500)
+    gate = Counting()
+    lines = lines_of(
+        *({"taskId": "t", "userName": "u", "runId": f"s{n // 2}", "n": n} for n in range(4_000))
+    )
+    with service_of(database, gate) as url, open_storage(url) as tracks:
+        *_, counts = import_lines(tracks, lines.splitlines(keepends=True))
+        assert (counts.stored, counts.rejected) == (4_000, 0)
+        assert gate.writes == 3  # two for the runs, one for the tracks
+        assert [run.label for run in tracks.runs.values()] == [f"s{n}" for n in range(2_000)]
+        assert [track.runId for track in tracks.iterTracks()] == [n // 2 + 1 for n in range(4_000)]
 
 
 def test_an_export_is_what_was_imported(url: str) -> None:

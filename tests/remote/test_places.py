@@ -24,7 +24,6 @@ from cybertools.tracking.errors import (
     StorageClosed,
     StorageError,
     StorageUnavailable,
-    Unsupported,
 )
 from cybertools.tracking.opening import storage_names
 from cybertools.tracking.testing import Comment
@@ -209,18 +208,6 @@ def test_an_index_that_the_service_has_and_the_type_has_not(url: str) -> None:
         with pytest.raises(TypeError, match=r"data\['state'\] is an index attribute"):
             tracks.saveUserTrack("a001", 0, "u1", {"state": "x" * 2_000})
         assert len(tracks) == 0
-
-
-def test_contents_are_not_moved_over_http(url: str) -> None:
-    with open_storage(url) as tracks:
-        engine: Any = tracks.engine
-        assert engine.place().startswith(url)
-        for call in (engine.highest, engine.run_rows, engine.spent_keys):
-            with pytest.raises(Unsupported, match="use export and import"):
-                call()
-        for call in (engine.put_runs, engine.put_tracks, engine.put_keys, engine.retire):
-            with pytest.raises(Unsupported, match="use export and import"):
-                call([])
 
 
 def test_closing_while_a_stream_is_read(url: str) -> None:

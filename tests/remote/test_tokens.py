@@ -2,7 +2,6 @@
 
 import traceback
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from cybertools.tracking.errors import (
 )
 from cybertools.tracking.opening import storage_names
 from cybertools.tracking.service.gate import Principal, Refused
+from tests.gates import Asked, DecidingGate
 from tests.services import service_of
 
 # Tokens
@@ -22,26 +22,20 @@ from tests.services import service_of
 TOKEN = "s3cret-T0ken_of.ours~"  # noqa: S105
 
 
-class Tokens:
+class Tokens(DecidingGate):
     """A gate that knows what each token may do."""
 
     def __init__(self, **scopes: str) -> None:
         self.scopes = {name.replace("_", "-"): scope.split() for name, scope in scopes.items()}
 
-    async def admit(self, credential: str | None, scope: str, *_: Any) -> Principal:
-        if credential == TOKEN:
+    def decide(self, asked: Asked) -> Principal:
+        if asked.credential == TOKEN:
             return Principal("admin")
-        if credential not in self.scopes:
+        if asked.credential not in self.scopes:
             raise Refused("A token is needed.")
-        if scope not in self.scopes[credential]:
-            raise Refused(f"The token has not the scope {scope}.", 403)
-        return Principal(credential)
-
-    async def may_read(self, *_: Any) -> bool:
-        return True
-
-    async def has_key_for(self, _origin: str) -> bool:
-        return False
+        if asked.scope not in self.scopes[asked.credential]:
+            raise Refused(f"The token has not the scope {asked.scope}.", 403)
+        return Principal(asked.credential)
 
 
 @pytest.fixture

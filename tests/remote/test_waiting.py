@@ -18,6 +18,7 @@ from cybertools.tracking.remote import Patience, open_service
 from cybertools.tracking.remote.patience import retry_after
 from cybertools.tracking.service.gate import Principal, Refused
 from cybertools.tracking.service.writing import Overloaded
+from tests.gates import Asked, DecidingGate
 from tests.remote.cutting import Proxy, proxied
 from tests.services import service_of
 
@@ -33,23 +34,18 @@ SHORT = Patience(connect=0.3, read=0.3, write=0.3, pool=0.3, total=0.0)
 # Busy services
 
 
-class Busy:
+class Busy(DecidingGate):
     """A gate that lets nobody in for some times."""
 
     def __init__(self, error: Exception, times: int) -> None:
         self.error, self.times, self.asked = error, times, 0
 
-    async def admit(self, *_: Any) -> Principal:
+    def decide(self, asked: Asked) -> Principal:
+        del asked
         self.asked += 1
         if 0 < self.asked - 1 <= self.times:
             raise self.error
         return Principal("somebody")
-
-    async def may_read(self, *_: Any) -> bool:
-        return True
-
-    async def has_key_for(self, _origin: str) -> bool:
-        return False
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ import httpx
 
 from cybertools.tracking.service.app import make_app
 from cybertools.tracking.service.endpoints import Endpoint
-from cybertools.tracking.service.gate import Gate, OpenGate, Principal, Refused, Scope
+from cybertools.tracking.service.gate import Gate, OpenGate, Principal, Refused
 from cybertools.tracking.service.logs import set_up
 from cybertools.tracking.service.service import Service
 from cybertools.tracking.service.serving import Server, listening, serve
 from cybertools.tracking.service.settings import Settings
+from tests.gates import Asked, DecidingGate
 
 __all__ = ["PATIENCE", "TOKEN", "TRACKS", "Process", "Running", "TokenGate", "running"]
 
@@ -33,29 +34,20 @@ TOKEN = "a-token"  # noqa: S105
 """The one that a `TokenGate` knows."""
 
 
-class TokenGate:
+class TokenGate(DecidingGate):
     """Lets in who has the token."""
 
-    async def admit(
-        self,
-        credential: str | None,
-        scope: Scope,
-        storage: str | None,
-        origin: str | None,
-        client: str,
-    ) -> Principal:
-        del scope, storage, origin, client
-        if credential is None:
+    def decide(self, asked: Asked) -> Principal:
+        """See `DecidingGate.decide`."""
+        if asked.credential is None:
             raise Refused("A token is needed.")
-        if credential != TOKEN:
+        if asked.credential != TOKEN:
             raise Refused("The token is not known.")
         return Principal("tester")
 
     async def may_read(self, principal: Principal, storage: str) -> bool:
+        """See `Gate.may_read`."""
         return principal.name == "tester" and storage != "secrets"
-
-    async def has_key_for(self, origin: str) -> bool:
-        return origin == "https://known.example"
 
 
 class Running:

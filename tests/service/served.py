@@ -3,12 +3,13 @@
 import sys
 
 from cybertools.tracking.service.app import make_app
-from cybertools.tracking.service.gate import OpenGate, Principal, Refused, Scope
+from cybertools.tracking.service.gate import Principal, Refused
 from cybertools.tracking.service.serving import listening, serve
 from cybertools.tracking.service.settings import Settings
+from tests.gates import Asked, DecidingGate
 
 
-class KeyGate(OpenGate):
+class KeyGate(DecidingGate):
     """Lets those in who have the key, from the origins if there are any.
 
     The key with ``-other`` behind it is for the storage ``other`` alone.
@@ -17,22 +18,15 @@ class KeyGate(OpenGate):
     def __init__(self, key: str, origins: tuple[str, ...]) -> None:
         self.key, self.origins = key, origins
 
-    async def admit(
-        self,
-        credential: str | None,
-        scope: Scope,
-        storage: str | None,
-        origin: str | None,
-        client: str,
-    ) -> Principal:
-        """See `Gate.admit`."""
-        if credential == f"{self.key}-other":
+    def decide(self, asked: Asked) -> Principal:
+        """See `DecidingGate.decide`."""
+        if asked.credential == f"{self.key}-other":
             return Principal("other", storage="other")
-        if credential != self.key:
+        if asked.credential != self.key:
             raise Refused("This is not the key.")
-        if self.origins and origin not in self.origins:
+        if self.origins and asked.origin not in self.origins:
             raise Refused("The key is not for this origin.", 403)
-        return await super().admit(credential, scope, storage, origin, client)
+        return Principal("anybody")
 
 
 def main(url: str, port: str, key: str, *origins: str) -> None:

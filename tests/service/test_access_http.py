@@ -90,6 +90,29 @@ def test_a_revoked_token_is_refused_soon(service: Service) -> None:
     until(lambda: service.ask("GET", "/tracks/tracks", reader).status_code == 401)
 
 
+def test_a_secret_token_in_an_address_is_refused(service: Service) -> None:
+    key = made("k", "--origin", PAGE, "--storage-name", "tracks")
+    url, origin = f"{service.url}/b", {"Origin": PAGE}
+    assert httpx.post(url, params={"key": key}, json=TRACK, headers=origin).status_code == 204
+    for secret in (service.token, made("w", "--scope", "write", "--storage-name", "tracks")):
+        answer = httpx.post(url, params={"key": secret}, json=TRACK, headers=origin)
+        assert answer.status_code == 403
+        assert "use a public key" in answer.json()["detail"]
+        assert secret not in answer.text
+    assert service.ask("GET", "/tracks/tracks/count", service.token).json() == {"count": 1}
+
+
+def test_a_live_stream_ends_after_its_token_is_revoked(service: Service) -> None:
+    reader = made("r", "--scope", "read")
+    sent = {"Authorization": f"Bearer {reader}"}
+    stream = f"{service.url}/api/storages/tracks/stream"
+    with httpx.stream("GET", stream, headers=sent, timeout=120) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "retry: 1000"
+        run("token", "revoke", reader)
+        assert not any(line.startswith("data: ") for line in lines)
+
+
 def test_a_page_of_another_origin(service: Service) -> None:
     asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
     assert service.ask("OPTIONS", "/tracks/tracks", **asked).status_code == 403

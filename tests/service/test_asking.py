@@ -357,3 +357,24 @@ def test_who_stalls_is_cut_off(database: str) -> None:
                 received = received[-10:] + part
             # It does not end as a whole answer does.
             assert not received.endswith(b"0\r\n\r\n")
+
+
+# Runs that are opened together
+
+
+def test_several_runs_are_opened_or_none(tracks: Running) -> None:
+    url = "/api/storages/tracks/runs/open"
+    places = [{"taskId": "a", "label": "s1"}, {"taskId": "a", "label": "s2"}]
+    assert tracks.client.post(url, json=[*places, places[0]]).json() == {"runIds": [1, 2, 1]}
+    assert tracks.client.post(url, json=places[1]).json() == {"runId": 2}
+    assert tracks.client.post(url, json=[]).json() == {"runIds": []}
+    for wrong, says in (
+        ([{"taskId": "b", "label": "s"}, {"taskId": "b", "label": ""}], "label must not be empty"),
+        ([{"taskId": "b", "label": "s"}, {"taskId": "b"}], "must be an object like"),
+        ([{"taskId": "b", "label": "s"}] * 5_001, "At most 5,000 runs"),
+        ("b", "must be an object like"),
+    ):
+        answer = tracks.client.post(url, json=wrong)
+        assert answer.status_code == 422
+        assert says in answer.json()["detail"]
+    assert tracks.get("runs/count")["count"] == 2

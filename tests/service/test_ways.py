@@ -153,6 +153,7 @@ def test_a_storage_of_ones_own(service: Service) -> None:
     assert not service.tracks_of("named")
     assert service.post("track", MESSAGE, params={"storage": "nosuch"}).status_code == 404
     assert service.post("track", MESSAGE, params={"other": "x"}).status_code == 400
+    assert service.post("track", MESSAGE, params={"storage": ""}).status_code == 422
 
 
 # The browser script

@@ -52,6 +52,15 @@ class Match:
     values: tuple[Scalar, ...] = ()
     prefixes: tuple[str, ...] = ()
 
+    @property
+    def storable(self) -> "Match":
+        """The criterion without values that no track can hold, and no message: lone surrogates."""
+        return Match(self.name, tuple(filter(_is_unicode, self.values)), self.prefixes)
+
+
+def _is_unicode(value: Scalar) -> bool:
+    return not (isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value))
+
 
 @dataclass(frozen=True, slots=True)
 class Criteria:

@@ -26,6 +26,7 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
+    Sequence,
     ValuesView,
 )
 from contextlib import AbstractContextManager
@@ -595,17 +596,6 @@ class Engine(ABC):
 
         return answered(question, self.stream, lambda: self.runs("all"))
 
-    def report(
-        self,
-        name: str,  # noqa: ARG002
-        arguments: Mapping[str, Any],  # noqa: ARG002
-    ) -> Mapping[str, Any] | None:
-        """A whole report as JSON has it, from an engine that is a door to a distant storage.
-
-        None from all others, whose reports are made here of what `aggregate` answers.
-        """
-        return None
-
     # Runs
 
     @abstractmethod
@@ -619,6 +609,13 @@ class Engine(ABC):
     @abstractmethod
     def open_run(self, taskId: str, label: str) -> int:
         """The one run of that task and label, made if there is none."""
+
+    def open_runs(self, places: Sequence[tuple[str, str]]) -> list[int]:
+        """`open_run` for each task and label, in their order.
+
+        If it fails, some of them may be there all the same.
+        """
+        return [self.open_run(taskId, label) for taskId, label in places]
 
     @abstractmethod
     def run(self, runId: int) -> Run | None:

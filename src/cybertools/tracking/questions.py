@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 from cybertools.tracking.criteria import Criteria
 
 __all__ = [
+    "STEPS_LIMIT",
     "Answer",
     "Cohorts",
     "Field",
@@ -50,6 +51,9 @@ Per: TypeAlias = Literal["userName", "runId"]
 
 RunCondition: TypeAlias = Literal["open", "abandoned", "finished"]
 """A run that is not finished is abandoned if it ended too long ago, else open."""
+
+STEPS_LIMIT = 20
+"""Steps of a funnel, at most."""
 
 Answer: TypeAlias = list[tuple[Any, ...]]
 """Rows, as each question says."""

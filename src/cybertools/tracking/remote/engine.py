@@ -8,12 +8,13 @@ import itertools
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from cybertools.tracking import questions
 from cybertools.tracking.codec import (
     Item,
     encode,
@@ -22,14 +23,24 @@ from cybertools.tracking.codec import (
     parameters_of,
     row_from,
     row_from_line,
+    row_json,
     run_from,
     saved_from,
 )
-from cybertools.tracking.criteria import Criteria, Match
+from cybertools.tracking.codec.contents import (
+    key_line,
+    number_from,
+    run_line,
+    run_row_from_line,
+    spent_key_from_line,
+)
+from cybertools.tracking.codec.questions import answer_from, question_json
+from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.errors import (
     InvalidRun,
     InvalidValue,
     SchemaError,
+    StorageError,
     StorageNotFound,
     StorageUnavailable,
     Unsupported,
@@ -48,16 +59,24 @@ from cybertools.tracking.remote.caller import (
     Tries,
 )
 from cybertools.tracking.remote.upload import Body, packed, spooled
-from cybertools.tracking.track import Row, Run
+from cybertools.tracking.track import Row, Run, RunRow
 from cybertools.tracking.values import track_id
 
 __all__ = ["KEY_PREFIX", "RemoteEngine", "names_at"]
+
+T = TypeVar("T")
 
 KEY_PREFIX = "retry:"
 """What the keys begin with that are made here."""
 
 PAGE = 1_000
 """Tracks or runs that are asked for at a time; a service gives no more."""
+
+RUNS = 5_000
+"""Runs that are opened at a time; a service opens no more."""
+
+PART = 4_000_000
+"""Bytes of runs or keys that are sent at a time, give or take one of them."""
 
 LONG_QUERY = 4_000
 """Bytes of a query up to which it is part of the URL."""
@@ -73,6 +92,7 @@ class RemoteEngine(Engine):
         self._place = caller.address.place_of(name)
         self._tracks = f"{self._place}/tracks"
         self._runs = f"{self._place}/runs"
+        self._contents = f"{self._place}/contents"
         self._keys = _keys()
         self._process = os.getpid()
 
@@ -175,7 +195,7 @@ class RemoteEngine(Engine):
         while ask is not None:
             last, count = 0, 0
             try:
-                for row in self._rows(ask):
+                for row in map(row_from_line, self._lines(ask)):
                     yield row
                     last, count = row[0], count + 1
                 return
@@ -190,12 +210,12 @@ class RemoteEngine(Engine):
                     ask = self._query(criteria, LINES)
                 tries.wait(error)
 
-    def _rows(self, ask: Ask) -> Iterator[Row]:
+    def _lines(self, ask: Ask) -> Iterator[bytes]:
         rest = b""
         with self._caller.parts(ask) as parts:
             for part in parts:
                 *lines, rest = (rest + part).split(b"\n")
-                yield from map(row_from_line, lines)
+                yield from lines
         if rest:
             raise Broken(f"{ask.url}: the answer ends within a line.")
 
@@ -222,6 +242,13 @@ class RemoteEngine(Engine):
         """See `Engine.task_ids`."""
         return [*self._answer(Ask("GET", f"{self._place}/tasks")).json["taskIds"]]
 
+    # Counting
+
+    def aggregate(self, question: questions.Question) -> questions.Answer:
+        """See `Engine.aggregate`."""
+        ask = self._post(f"{self._place}/aggregate", question_json(question))
+        return answer_from(self._answer(ask._replace(is_long=True)).json)
+
     # Runs
 
     def start_run(self, taskId: str | None) -> int:
@@ -244,6 +271,14 @@ class RemoteEngine(Engine):
         """See `Engine.open_run`."""
         ask = self._post(f"{self._runs}/open", {"taskId": taskId, "label": label})
         return int(self._answer(ask).json["runId"])
+
+    def open_runs(self, places: Sequence[tuple[str, str]]) -> list[int]:
+        """See `Engine.open_runs`."""
+        opened: list[int] = []
+        for start in range(0, len(places), RUNS):
+            some = [{"taskId": t, "label": label} for t, label in places[start : start + RUNS]]
+            opened += self._answer(self._post(f"{self._runs}/open", some)).json["runIds"]
+        return opened
 
     def run(self, runId: int) -> Run | None:
         """See `Engine.run`."""
@@ -278,37 +313,71 @@ class RemoteEngine(Engine):
         """See `Engine.place`."""
         return self._place
 
-    def highest(self) -> NoReturn:
+    def highest(self) -> int:
         """See `Engine.highest`."""
-        raise _unmovable()
+        answer = self._answer(Ask("GET", self._contents, is_long=True))
+        return number_from(answer.json["highest"], "highest", least=0)
 
-    def run_rows(self) -> NoReturn:
+    def run_rows(self) -> Iterator[RunRow]:
         """See `Engine.run_rows`."""
-        raise _unmovable()
+        return self._contents_lines("runs", run_row_from_line)
 
-    def spent_keys(self) -> NoReturn:
+    def spent_keys(self) -> Iterator[tuple[str, int]]:
         """See `Engine.spent_keys`."""
-        raise _unmovable()
+        return self._contents_lines("keys", spent_key_from_line)
 
-    def put_runs(self, rows: object) -> NoReturn:
+    def _contents_lines(self, what: str, read: Callable[[bytes], T]) -> Iterator[T]:
+        """What there is, and where the connection breaks the rest."""
+        tries = Tries(self._caller)
+        after = ""
+        while True:
+            has_come = False
+            parameters = (("after", after),) if after else ()
+            try:
+                for line in self._lines(
+                    Ask("GET", f"{self._contents}/{what}", parameters, accept=LINES)
+                ):
+                    item: Any = read(line)
+                    yield item
+                    after, has_come = str(item[0]), True
+                return
+            except Broken as error:
+                if has_come:
+                    tries = Tries(self._caller)
+                tries.wait(error)
+
+    def put_runs(self, rows: list[RunRow]) -> None:
         """See `Engine.put_runs`."""
-        del rows
-        raise _unmovable()
+        self._put("runs", map(run_line, rows))
 
-    def put_tracks(self, rows: object) -> NoReturn:
-        """See `Engine.put_tracks`."""
-        del rows
-        raise _unmovable()
+    def put_tracks(self, rows: list[Row]) -> None:
+        """See `Engine.put_tracks`.
 
-    def put_keys(self, keys: object) -> NoReturn:
+        :raises InvalidValue: they are more than the service takes at a time.
+        """
+        with spooled(row_json(row) + b"\n" for row in rows) as body:
+            if body is None:
+                return
+            answer = self._answer(_putting(f"{self._contents}/tracks", body, missing=NUMBER_TAKEN))
+        if answer.is_missing and not (answer.in_doubt and self._has(rows)):
+            raise StorageError("There is a track of one of these ids already. Nothing is stored.")
+
+    def _has(self, rows: list[Row]) -> bool:
+        """Whether an earlier try has stored all of them."""
+        return all(self.track(row[0]) == row for row in (rows[0], rows[-1]))
+
+    def put_keys(self, keys: list[tuple[str, int]]) -> None:
         """See `Engine.put_keys`."""
-        del keys
-        raise _unmovable()
+        self._put("keys", map(key_line, keys))
 
-    def retire(self, number: int) -> NoReturn:
+    def _put(self, what: str, lines: Iterator[bytes]) -> None:
+        """Have lines stored that may be stored again, some at a time."""
+        for some in _parts(lines):
+            self._answer(_putting(f"{self._contents}/{what}", packed(some)))
+
+    def retire(self, number: int) -> None:
         """See `Engine.retire`."""
-        del number
-        raise _unmovable()
+        self._answer(self._post(f"{self._contents}/retire", {"highest": track_id(number)}))
 
     # Keeping
 
@@ -377,7 +446,7 @@ class RemoteEngine(Engine):
 
         :param short: the end of the URL; ``long``: where the criteria are in the body.
         """
-        matches = tuple(map(_storable, criteria.matches))
+        matches = tuple(match.storable for match in criteria.matches)
         criteria = replace(criteria, matches=matches)
         if criteria.is_empty:
             self._caller.check_open()
@@ -405,7 +474,8 @@ def names_at(caller: Caller) -> list[str] | None:
     return [*found["storages"]]
 
 
-NO_TRACK, NO_RUN, FORBIDDEN = "track-not-found", "run-not-found", "forbidden"
+NO_TRACK, NO_RUN, NUMBER_TAKEN = "track-not-found", "run-not-found", "number-taken"
+FORBIDDEN = "forbidden"
 
 _FIRST_OUTCOME: dict[Change | None, Outcome] = {
     None: "stored",
@@ -417,11 +487,20 @@ _FIRST_OUTCOME: dict[Change | None, Outcome] = {
 it is the ordinary outcome; that it made a new one is not told twice."""
 
 
-def _unmovable() -> Unsupported:
-    return Unsupported(
-        "The contents as they are stored are neither given out nor taken in over HTTP: copy where"
-        " the service's database can be opened, or use export and import."
-    )
+def _putting(url: str, body: Body, missing: str = "") -> Ask:
+    return Ask("PUT", url, body=body, kind=LINES, is_long=True, missing=missing)
+
+
+def _parts(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Lines, as many at a time as are well below what a service takes."""
+    part = bytearray()
+    for line in lines:
+        part += line + b"\n"
+        if len(part) > PART:
+            yield bytes(part)
+            part.clear()
+    if part:
+        yield bytes(part)
 
 
 _PLACE = re.compile(r"^(tracks\[\d+\]: )+")
@@ -432,17 +511,3 @@ def _keys() -> Iterator[str]:
     begin = f"{KEY_PREFIX}{secrets.token_urlsafe(9)}:"
     # Not a generator, which only one thread may be in.
     return map(f"{begin}{{:08x}}".format, itertools.count())
-
-
-def _storable(match: Match) -> Match:
-    """The criterion without values that no track can hold, and no URL either: lone surrogates."""
-    values = tuple(v for v in match.values if not isinstance(v, str) or _is_unicode(v))
-    return Match(match.name, values, match.prefixes)
-
-
-def _is_unicode(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

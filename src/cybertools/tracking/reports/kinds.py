@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from cybertools.tracking.errors import InvalidType, InvalidValue
+from cybertools.tracking.questions import STEPS_LIMIT
 from cybertools.tracking.track import METADATA
 from cybertools.tracking.transfer.gaps import parse_duration
 from cybertools.tracking.values import (
@@ -22,6 +23,7 @@ from cybertools.tracking.values import (
 )
 
 __all__ = [
+    "ROWS_LIMIT",
     "UNITS",
     "Attribute",
     "Detail",
@@ -101,14 +103,14 @@ def _duration(value: Any, name: str) -> float:
     return float(value)
 
 
-MOST = 10_000
+ROWS_LIMIT = 10_000
 """Rows that a list may be asked for. More are an export."""
 
 
 def _number(value: Any, name: str) -> int:
     number = check_number(value, name)
-    if not 1 <= number <= MOST:
-        raise InvalidValue(f"{name} must be from 1 to {MOST:,}, not {number:,}.")
+    if not 1 <= number <= ROWS_LIMIT:
+        raise InvalidValue(f"{name} must be from 1 to {ROWS_LIMIT:,}, not {number:,}.")
     return number
 
 
@@ -131,8 +133,8 @@ def _steps(value: Any, name: str) -> list[dict[str, Any]]:
             f"{name} must be a list of task ids, prefixes 'abc*' or mappings of criteria,"
             f" not {kind_of(value)}."
         )
-    if not 1 <= len(value) <= 20:
-        raise InvalidValue(f"{name} must be from 1 to 20 steps, not {len(value)}.")
+    if not 1 <= len(value) <= STEPS_LIMIT:
+        raise InvalidValue(f"{name} must be from 1 to {STEPS_LIMIT} steps, not {len(value)}.")
     steps: list[dict[str, Any]] = []
     for place, step in enumerate(value):
         if isinstance(step, str):

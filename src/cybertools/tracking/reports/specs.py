@@ -80,10 +80,7 @@ def run_report(storage: Storage, name: str, arguments: Mapping[str, Any] | None 
 
 
 def report(function: F) -> F:
-    """Make a function a report: its arguments are checked, and it is in `REPORTS`.
-
-    An engine that has another way to a whole report, a service, is asked for it first.
-    """
+    """Make a function a report: its arguments are checked, and it is in `REPORTS`."""
     spec = _spec_of(function)
 
     @wraps(function)
@@ -92,9 +89,6 @@ def report(function: F) -> F:
             raise InvalidType(f"The report {spec.name!r} takes criteria by their names only.")
         given = dict(zip((p.name for p in spec.parameters), args, strict=False)) | kwargs
         parameters, criteria = _divided(spec, storage, given)
-        found = storage.engine.report(spec.name, {**parameters, **_json(criteria)})
-        if found is not None:
-            return Table.from_dict(found)
         table = function(storage, **parameters, **criteria)
         return Table(
             spec.name,

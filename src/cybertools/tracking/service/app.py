@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from cybertools.tracking.service import asking, managing, pages, saving, ways
+from cybertools.tracking.service import asking, managing, moving, pages, reporting, saving, ways
 from cybertools.tracking.service.access.origins import share_with_origins
 from cybertools.tracking.service.endpoints import Door, Endpoint
 from cybertools.tracking.service.gate import Gate
@@ -20,7 +20,15 @@ from cybertools.tracking.service.settings import Settings
 __all__ = ["ENDPOINTS", "Application", "make_app"]
 
 # What is asked for most comes first: routes are tried one after the other.
-ENDPOINTS = [*saving.ENDPOINTS, *asking.ENDPOINTS, *managing.ENDPOINTS, *pages.ENDPOINTS]
+ENDPOINTS = [
+    *saving.ENDPOINTS,
+    *asking.ENDPOINTS,
+    *managing.ENDPOINTS,
+    *reporting.ENDPOINTS,
+    *moving.ENDPOINTS,
+    *pages.ENDPOINTS,
+    *ways.ENDPOINTS,
+]
 
 
 class Application:
@@ -60,7 +68,7 @@ def make_app(settings: Settings, gate: Gate, more: Sequence[Endpoint] = ()) -> A
     :param gate: who may do what.
     :param more: further endpoints: ways in of other kinds.
     """
-    return Application(Service(settings, gate), (*ENDPOINTS, *ways.ENDPOINTS, *more))
+    return Application(Service(settings, gate), (*ENDPOINTS, *more))
 
 
 def _routes(service: Service, endpoints: Sequence[Endpoint]) -> list[Route]:

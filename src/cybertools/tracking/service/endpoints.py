@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from starlette.types import Receive, Send
@@ -19,6 +20,7 @@ from cybertools.tracking.service.problems import Bad, as_reply
 from cybertools.tracking.service.replies import Reply, send
 from cybertools.tracking.service.requests import Call, Gone
 from cybertools.tracking.service.service import Service
+from cybertools.tracking.service.staying import while_let_in
 from cybertools.tracking.service.writing import Overloaded
 
 __all__ = ["Door", "Endpoint", "Handler"]
@@ -85,9 +87,11 @@ class Door:
     async def _answered(self, call: Call) -> Reply:
         endpoint = self._endpoint
         try:
-            if endpoint.scope is not None:
-                await self._let_in(call, endpoint.scope)
-            return await endpoint.handler(self._service, call)
+            if endpoint.scope is None:
+                return await endpoint.handler(self._service, call)
+            await self._let_in(call, endpoint.scope)
+            answer = await endpoint.handler(self._service, call)
+            return answer if type(answer.body) is bytes else self._staying(answer, call)
         except TrackingError as error:
             answer = as_reply(error)
             if answer.status >= 500 and not isinstance(error, Overloaded):
@@ -99,6 +103,14 @@ class Door:
         except Exception:
             log.exception("A request has failed.", extra={"route": endpoint.path})
             return as_reply(Bad("internal", "The service has failed; its log says why."))
+
+    def _staying(self, answer: Reply, call: Call) -> Reply:
+        scope = self._endpoint.scope or "admin"
+        name = call.parts["storage"] if self._has_storage else None
+        admit = partial(
+            self._service.gate.admit, call.credential, scope, name, call.origin, call.client
+        )
+        return while_let_in(answer, admit, self._service.settings.admitted_seconds)
 
     async def _let_in(self, call: Call, scope: Scope) -> None:
         name = call.parts["storage"] if self._has_storage else None

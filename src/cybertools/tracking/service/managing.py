@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from cybertools.tracking.codec import encode, info_json
 from cybertools.tracking.errors import InvalidType, InvalidValue
-from cybertools.tracking.interfaces import RunState, is_attribute
+from cybertools.tracking.interfaces import RunState, Storage, is_attribute
 from cybertools.tracking.service.asking import (
     lines,
     next_link,
@@ -22,7 +22,10 @@ from cybertools.tracking.service.service import Service
 from cybertools.tracking.track import Run
 from cybertools.tracking.values import check_run_id, check_text, kind_of
 
-__all__ = ["ENDPOINTS"]
+__all__ = ["ENDPOINTS", "RUNS_MOST"]
+
+RUNS_MOST = 5_000
+"""Runs that are opened by one request: others wait for their transaction."""
 
 
 # Runs
@@ -100,15 +103,27 @@ async def start_run(_service: Service, call: Call) -> Reply:
 
 
 async def open_run(_service: Service, call: Call) -> Reply:
-    """The task's run of a label."""
+    """The task's run of a label, or several such runs."""
     call.parameters()
-    asked = await call.json("taskId", "label")
-    for name in ("taskId", "label"):
-        if name not in asked:
-            raise InvalidType(f"{name} is missing.")
-    storage = call.collection.storage
-    opened = await call.collection.reader.work(storage.openRun, asked["taskId"], asked["label"])
-    return reply({"runId": opened})
+    asked = await call.value()
+    storage, work = call.collection.storage, call.collection.reader.work
+    if type(asked) is not list:
+        return reply({"runId": await work(storage.openRun, *_place(asked))})
+    if len(asked) > RUNS_MOST:
+        raise InvalidValue(f"At most {RUNS_MOST:,} runs are opened at a time, not {len(asked):,}.")
+    return reply({"runIds": await work(_open_all, storage, [*map(_place, asked)])})
+
+
+def _place(asked: object) -> tuple[str, str]:
+    """The task and the label of a run to open."""
+    if type(asked) is not dict or asked.keys() != {"taskId", "label"}:
+        raise InvalidType('A run to open must be an object like {"taskId": "a", "label": "s1"}.')
+    return check_text(asked["taskId"], "taskId"), check_text(asked["label"], "label")
+
+
+def _open_all(storage: Storage, places: list[tuple[str, str]]) -> list[int]:
+    with storage.transaction():
+        return storage.engine.open_runs(places)
 
 
 async def stop_run(_service: Service, call: Call) -> Reply:

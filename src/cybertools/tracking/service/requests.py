@@ -149,16 +149,20 @@ class Call:
 
     async def json(self, *names: str) -> dict[str, Any]:
         """The body, a JSON object that may have these names; no body is an empty one."""
-        if self.kind not in (b"", b"application/json"):
-            raise Bad("unsupported-media-type", "The body must be application/json.")
-        body = await self.body()
-        value = parsed_json(body) if body else {}
+        value = await self.value()
         if type(value) is not dict:
             raise InvalidType(f"The body must be an object, not {kind_of(value)}.")
         for name in value:
             if name not in names:
                 raise InvalidType(f"The body has no {shown(name)}; there are: {', '.join(names)}.")
         return value
+
+    async def value(self) -> Any:
+        """The body, any JSON value; no body is an empty object."""
+        if self.kind not in (b"", b"application/json"):
+            raise Bad("unsupported-media-type", "The body must be application/json.")
+        body = await self.body()
+        return parsed_json(body) if body else {}
 
     async def form(self) -> Pairs:
         """The body, parameters as a URL has them."""

@@ -47,6 +47,9 @@ class Settings:
     stall_seconds: float = 60.0
     """How long a client may take nothing of an answer until it is cut off."""
 
+    admitted_seconds: float = 15.0
+    """How long an answer that is sent bit by bit goes on until its token is looked at again."""
+
     watchers: int = 1_000
     """Clients that watch a storage."""
     watcher_bytes: int = 4 * MIB

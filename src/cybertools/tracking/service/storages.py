@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cybertools.tracking.errors import InvalidValue, StorageNotFound
-from cybertools.tracking.interfaces import Storage, attributes_of
+from cybertools.tracking.interfaces import Storage, attributes_of, is_attribute
 from cybertools.tracking.opening import open_storage, storage_names
 from cybertools.tracking.service.reading import Reader
 from cybertools.tracking.service.settings import Settings
@@ -14,7 +15,7 @@ from cybertools.tracking.service.writing import Answer, Writer
 from cybertools.tracking.track import Track
 from cybertools.tracking.values import check_text
 
-__all__ = ["Collection", "Storages"]
+__all__ = ["Collection", "Storages", "with_attributes"]
 
 READERS = 6
 """Threads of each storage for what may take long. With the other calls they stay below the
@@ -137,6 +138,16 @@ def _index(url: str, storage: Storage) -> None:
         storage.setupIndexes()
 
 
+def with_attributes(storage: Storage, attributes: tuple[str, ...]) -> Storage:
+    """The storage, that can be asked by these names in the data as well."""
+    known = attributes_of(storage.trackFactory)
+    more = tuple(name for name in attributes if name not in known and is_attribute(name))
+    if not more:
+        return storage
+    return Storage(storage.engine, storage.name, _factory((*known, *more)))
+
+
+@lru_cache(256)
 def _factory(attributes: tuple[str, ...]) -> type[Track]:
     if not attributes:
         return Track

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from cybertools.tracking.codec import Item
 from cybertools.tracking.errors import InvalidType, InvalidValue, StorageError, TrackingError
 from cybertools.tracking.interfaces import Saved
+from cybertools.tracking.service.access.tokens import is_secret
 from cybertools.tracking.service.browser import (
     BEACON_LIMIT,
     asks_for_privacy,
@@ -15,12 +16,13 @@ from cybertools.tracking.service.browser import (
     script,
 )
 from cybertools.tracking.service.endpoints import Endpoint, Handler
+from cybertools.tracking.service.gate import Refused
 from cybertools.tracking.service.problems import Bad
 from cybertools.tracking.service.replies import Header, Reply, reply
 from cybertools.tracking.service.requests import Call, parsed_json
 from cybertools.tracking.service.segment import BATCH_LIMIT, CALLS, read_call, write_key_of
 from cybertools.tracking.service.service import Service
-from cybertools.tracking.values import now
+from cybertools.tracking.values import check_text, now
 
 __all__ = ["ENDPOINTS"]
 
@@ -34,7 +36,9 @@ async def _admitted(service: Service, call: Call, credential: str | None, named:
     One that names none saves to its token's only one, or to the service's first.
     """
     principal = await service.gate.admit(credential, "write", named, call.origin, call.client)
-    return named or principal.storage or service.settings.names[0]
+    if named is not None:
+        return check_text(named, "storage")
+    return principal.storage or service.settings.names[0]
 
 
 async def _body(call: Call, most: int) -> bytes:
@@ -117,6 +121,12 @@ async def save_beacon(service: Service, call: Call) -> Reply:
         return Reply(204)
     parameters = call.parameters("key", "storage")
     key, named = parameters.get("key"), parameters.get("storage")
+    if key is not None and is_secret(key):
+        raise Refused(
+            "A secret token must not stand in an address, which is kept in many places: use a"
+            " public key (tracks token create NAME --origin …), and revoke this one.",
+            403,
+        )
     storage = await _admitted(service, call, key, named)
     item = read_beacon(parsed_json(await _body(call, BEACON_LIMIT)), received)
     (outcome,) = await _save(service, storage, [item])

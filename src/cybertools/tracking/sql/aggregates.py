@@ -24,10 +24,16 @@ from cybertools.tracking.questions import (
     Spread,
 )
 from cybertools.tracking.sql.statements import Bound, Dialect, Tables, parts_for
+from cybertools.tracking.values import TIME_LIMIT
 
 __all__ = ["answer_from", "answer_to_nothing", "bound_for"]
 
 NAMES = ("taskId", "runId", "userName")
+
+FEW_STEPS = 6
+"""Up to so many steps of a funnel without a window have a statement of their own, which is the
+quicker one. In it each step names the one before twice: with every step, SQLite takes twice as long
+to prepare it (6: 10 ms), and from 15 on it refuses to."""
 
 MEASURES: dict[Measure, str] = {
     "tracks": "count(*)",
@@ -272,9 +278,11 @@ def _cohorts(question: Cohorts, tables: Tables, dialect: Dialect) -> Bound:
 
 def _funnel(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
     """Without a window, when each step was first reached is all that matters."""
-    if question.window is None:
-        return _first_reached(question, tables, dialect)
-    return _last_reached(question, question.window, tables, dialect)
+    if question.window is not None:
+        return _last_reached(question, question.window, tables, dialect)
+    if len(question.steps) > FEW_STEPS:
+        return _last_reached(question, TIME_LIMIT, tables, dialect)
+    return _first_reached(question, tables, dialect)
 
 
 def _first_reached(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
@@ -305,30 +313,34 @@ def _first_reached(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
 
 
 def _last_reached(question: Funnel, window: float, tables: Tables, dialect: Dialect) -> Bound:
-    """Each step is a subquery around that of the step before.
+    """Each step reads that of the step before.
 
-    In it ``l1`` is when the first step was last reached, before a track; ``l2`` the second.
+    In it ``l1`` is when the first step was last reached, before a track; ``l2`` the second. They
+    stand beside each other: twenty, one within the other, are deeper than SQLite can parse.
     """
     conditions = [_condition(step, dialect) for step in question.steps]
     base = _condition(question.criteria, dialect)
     flags = ", ".join(f"({c.sql}) AS m{place}" for place, c in enumerate(conditions))
     any_of = " OR ".join(f"({c.sql})" for c in conditions)
     values = [value for c in conditions for value in c.values]
-    sql = (
+    tracks = (
         f"SELECT {question.per} AS who, timeStamp AS t, number AS n, {flags}"
         f" FROM {tables.tracks} WHERE ({base.sql}) AND ({any_of})"
     )
+    parts = [f"s0 AS ({tracks})"]
     values = [*values, *base.values, *values]
     reached = ["m0"]
     frame = "PARTITION BY who ORDER BY t, n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
     for place in range(1, len(conditions)):
         before = f"max(CASE WHEN {reached[-1]} THEN t END) OVER ({frame}) AS l{place}"
-        sql = f"SELECT *, {before} FROM ({sql}) AS s{place}"
+        parts.append(f"s{place} AS (SELECT *, {before} FROM s{place - 1})")
         reached.append(f"m{place} AND t - l{place} <= {window!r}")
     most = (f"max(CASE WHEN {r} THEN 1 ELSE 0 END) AS h{i}" for i, r in enumerate(reached))
-    furthest = f"SELECT who, {', '.join(most)} FROM ({sql}) AS steps GROUP BY who"
+    furthest = f"SELECT who, {', '.join(most)} FROM s{len(parts) - 1} GROUP BY who"
     numbers = (f"coalesce({_total(f'h{place}')}, 0)" for place in range(len(reached)))
-    return Bound(f"SELECT {', '.join(numbers)} FROM ({furthest}) AS furthest", values)
+    return Bound(
+        f"WITH {', '.join(parts)} SELECT {', '.join(numbers)} FROM ({furthest}) AS furthest", values
+    )
 
 
 def _condition(criteria: Criteria, dialect: Dialect) -> Bound:

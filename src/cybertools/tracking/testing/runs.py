@@ -163,6 +163,19 @@ class RunsContract(BaseContract):
         assert dict(tracks.currentRuns) == {"a001": current}
         assert len(tracks.runs) == 4
 
+    def test_runs_are_opened_together(self, tracks: Storage) -> None:
+        current = tracks.startRun("a001")
+        known = tracks.openRun("a001", "s-2")
+        places = [("a002", "s-1"), ("a001", "s-2"), ("a001", "s-1"), ("a002", "s-1")]
+        first, second, third, again = tracks.engine.open_runs(places)
+        assert (second, again) == (known, first)
+        assert current < known < first < third
+        assert [run_of(tracks, run)[1] for run in (first, third)] == ["a002", "a001"]
+        assert [run_of(tracks, run).label for run in (first, third)] == ["s-1", "s-1"]
+        assert tracks.engine.open_runs([]) == []
+        assert dict(tracks.currentRuns) == {"a001": current}
+        assert len(tracks.runs) == 4
+
     def test_labels_are_texts_of_their_own(self, tracks: Storage) -> None:
         labels = ["s", "S", "s ", "ü", "u\u0308", "1", "x" * 1000]
         runs = {tracks.openRun("a001", label): label for label in labels}

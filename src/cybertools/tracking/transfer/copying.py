@@ -23,8 +23,9 @@ __all__ = ["Copied", "copy_storage"]
 BATCH = 10_000
 """Tracks, runs or keys that are stored at a time, all of them or none."""
 
-BATCH_BYTES = 16_000_000
-"""A batch of tracks ends with the page in which their data come to so much."""
+BATCH_SIZE = 3_000_000
+"""A batch of tracks ends with the one with which their texts come to so many characters: as much as
+a service takes at a time, however little they can be compressed."""
 
 SAMPLES = 100
 """Places at which the target's tracks are held against those of the source."""
@@ -136,11 +137,12 @@ def _batches_of_tracks(engine: Engine, after: int, upTo: int) -> Iterator[list[R
     batch: list[Row] = []
     size = 0
     for page in pages(engine, after, upTo):
-        batch += page
-        size += sum(len(row[5]) for row in page)
-        if len(batch) >= BATCH or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
+        for row in page:
+            batch.append(row)
+            size += len(row[1]) + len(row[3]) + len(row[5])
+            if len(batch) >= BATCH or size >= BATCH_SIZE:
+                yield batch
+                batch, size = [], 0
     if batch:
         yield batch
 

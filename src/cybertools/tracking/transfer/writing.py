@@ -135,17 +135,12 @@ class _Runs:
     def of(self, drafts: list[Draft]) -> list[int]:
         """The run id of each draft, 0 for the current run."""
         known = self._known
-        ids: list[int] = []
-        for draft in drafts:
-            task, label = draft[0], draft[1]
-            if label is None:
-                ids.append(0)
-                continue
-            runId = known.get((task, label))
-            if runId is None:
-                runId = known[task, label] = self._storage.openRun(task, label)
-            ids.append(runId)
-        return ids
+        # Each once, in order; and together, which for a distant storage is one request.
+        wanted = dict.fromkeys((draft[0], draft[1]) for draft in drafts if draft[1] is not None)
+        new = [(task, label) for task, label in wanted if label and (task, label) not in known]
+        if new:
+            known |= zip(new, self._storage.engine.open_runs(new), strict=True)
+        return [0 if label is None else known[task, label] for task, label, *_ in drafts]
 
 
 def _attribute_check(storage: Storage) -> Callable[[Draft], Draft | str] | None:

@@ -36,6 +36,7 @@ __all__ = [
     "id_in",
     "is_id",
     "is_mistyped",
+    "is_secret",
     "mint",
     "parse_origin",
     "parse_rate",
@@ -166,6 +167,11 @@ def id_in(text: str) -> str | None:
     """The public id in a token's text; None where the text has not the form of one."""
     found = _TEXT.fullmatch(text)
     return found["id"] if found else None
+
+
+def is_secret(text: str) -> bool:
+    """Whether a text has the form of a secret token, not that of a public key."""
+    return text.startswith(f"{PREFIXES['secret']}_")
 
 
 def is_mistyped(text: str) -> bool:

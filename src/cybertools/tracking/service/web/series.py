@@ -7,9 +7,10 @@ from typing import Any
 from cybertools.tracking.codec import DATA_PREFIX
 from cybertools.tracking.reports import Table
 from cybertools.tracking.reports.periods import period_edges
+from cybertools.tracking.service.storages import with_attributes
 from cybertools.tracking.service.web.charts import Bar
 from cybertools.tracking.service.web.periods import Period
-from cybertools.tracking.service.web.site import View, with_attributes
+from cybertools.tracking.service.web.site import View
 
 __all__ = ["series"]
 

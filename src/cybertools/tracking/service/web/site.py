@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, partial
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote, unquote, urlencode
@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from cybertools.tracking.codec import problem_of
 from cybertools.tracking.errors import InvalidValue, StorageNotFound, TrackingError
-from cybertools.tracking.interfaces import Storage, attributes_of, is_attribute
+from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.reports import Table, run_report
 from cybertools.tracking.service.access.keeping import Tokens
 from cybertools.tracking.service.access.principal import Principal
@@ -28,7 +28,8 @@ from cybertools.tracking.service.gate import Refused, Scope
 from cybertools.tracking.service.replies import HTML, Header, Reply
 from cybertools.tracking.service.requests import Call
 from cybertools.tracking.service.service import Service
-from cybertools.tracking.service.storages import Collection
+from cybertools.tracking.service.staying import while_let_in
+from cybertools.tracking.service.storages import Collection, with_attributes
 from cybertools.tracking.service.web.assets import address_of
 from cybertools.tracking.service.web.charts import Bar, bar, lanes, time_chart
 from cybertools.tracking.service.web.periods import (
@@ -38,10 +39,9 @@ from cybertools.tracking.service.web.periods import (
     chosen_period,
 )
 from cybertools.tracking.service.web.words import LANGUAGES, Format, locale_for, translations
-from cybertools.tracking.track import Track
 from cybertools.tracking.values import now, shown
 
-__all__ = ["Page", "Site", "View", "with_attributes"]
+__all__ = ["Page", "Site", "View"]
 
 T = TypeVar("T")
 PageHandler: TypeAlias = "Callable[[View], Awaitable[Reply]]"
@@ -102,9 +102,12 @@ class Site:
             view = View(self, service, call)
             try:
                 view.choose()
-                if page.scope is not None:
-                    await view.sign_in(page.scope)
-                return await page.handler(view)
+                if page.scope is None:
+                    return await page.handler(view)
+                await view.sign_in(page.scope)
+                answer = await page.handler(view)
+                again = partial(view.sign_in, page.scope)
+                return while_let_in(answer, again, service.settings.admitted_seconds)
             except TrackingError as error:
                 return _refusal(view, error)
 
@@ -395,21 +398,6 @@ def _cookies(call: Call) -> dict[str, str]:
     except CookieError:
         return {}
     return {name: unquote(morsel.value) for name, morsel in jar.items()}
-
-
-def with_attributes(storage: Storage, attributes: tuple[str, ...]) -> Storage:
-    """The storage, that can be asked by these names in the data as well."""
-    known = attributes_of(storage.trackFactory)
-    more = tuple(name for name in attributes if name not in known and is_attribute(name))
-    if not more:
-        return storage
-    return Storage(storage.engine, storage.name, _factory((*known, *more)))
-
-
-@lru_cache(256)
-def _factory(attributes: tuple[str, ...]) -> type[Track]:
-    names = (*Track.index_attributes, *attributes)
-    return type("Track", (Track,), {"__slots__": (), "index_attributes": names})
 
 
 @cache

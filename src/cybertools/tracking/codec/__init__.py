@@ -97,8 +97,8 @@ def encode(value: Any) -> bytes:
     """A value as JSON text."""
     try:
         return orjson.dumps(value)
-    except TypeError:  # an integer beyond 64 bits
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except TypeError:  # an integer beyond 64 bits, a lone surrogate
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
@@ -145,6 +145,7 @@ KINDS = {
     "not-found": Kind(InvalidValue, 404, "There is nothing here"),
     "run-not-found": Kind(InvalidRun, 404, "There is no such run"),
     "method-not-allowed": Kind(Unsupported, 405, "This cannot be done here"),
+    "number-taken": Kind(StorageError, 409, "There is a track of that id already"),
     "conflict": Kind(InvalidValue, 409, "The request contradicts itself"),
     "too-large": Kind(InvalidValue, 413, "The body is too large"),
     "unsupported-media-type": Kind(InvalidType, 415, "The body is of a kind that is not read"),
@@ -430,7 +431,7 @@ def parameters_of(criteria: Criteria) -> Pairs:
             pairs.append((name, repr(time)))
     if criteria.limit is not None:
         pairs.append(("limit", str(criteria.limit)))
-    if criteria.after is not None:
+    if criteria.after:
         pairs.append(("after", track_id(criteria.after)))
     if criteria.order != "id":
         pairs.append(("order", criteria.order))

@@ -186,6 +186,7 @@ SCHEMAS: Schema = {
         {"runs": array_of("Run"), "next": {"type": ["string", "null"]}},
     ),
     "RunId": record("A run's id.", {"runId": COUNT}),
+    "RunIds": record("Ids of runs, in order.", {"runIds": {"type": "array", "items": COUNT}}),
     "StartRun": {
         **record("Which run to start.", {"taskId": optional_text("Its task.")}, ("taskId",)),
         "examples": [{"taskId": "algebra/quiz-01"}],
