@@ -24,7 +24,6 @@ PRAGMAS = {
     "cache_size": -32_000,  # KiB: the inner pages of the indexes of a few million tracks
     "fullfsync": 1,  # macOS: without it a flush ends in the disk's own memory
     "temp_store": "MEMORY",
-    "wal_autocheckpoint": 4_000,  # pages: with more, those that change all the time are copied less
 }
 
 SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL", "off": "OFF"}
