@@ -118,6 +118,24 @@ def service(
     print("\n".join(service_table(figures, bulk)))
 
 
+@app.command()
+def soak(
+    url: Annotated[str, typer.Option(help="An empty database; by default a SQLite file.")] = "",
+    seconds: Annotated[float, typer.Option(help="For how long.")] = 600.0,
+    connections: Annotated[int, typer.Option(help="Clients at the same time.")] = 64,
+    share: Annotated[float, typer.Option(help="Of the rate that it could do.")] = 0.33,
+    scratch: Scratch = None,
+) -> None:
+    """Keep the service at work, and see whether its memory stays the same; 1 if it grows."""
+    from bench.soak import is_flat, soaked, table
+
+    with tempfile.TemporaryDirectory(dir=scratch) as place, _progress() as tell:
+        database = url or f"sqlite:{place}/tracks.db"
+        samples = soaked(database, seconds, connections, share, tell)
+    print("\n".join(table(samples)))
+    raise typer.Exit(0 if is_flat(samples) else 1)
+
+
 def _measure(
     sizes: list[int],
     files: Sequence[Path],

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from statistics import median, quantiles
 from typing import cast
@@ -21,7 +22,17 @@ import uvloop
 from bench.units import figure, time_text
 from cybertools.tracking import open_storage
 
-__all__ = ["CONNECTIONS", "Figures", "measure_service", "service_table"]
+__all__ = [
+    "BATCH",
+    "CONNECTIONS",
+    "TRACKS",
+    "Figures",
+    "load",
+    "measure_service",
+    "request",
+    "service_table",
+    "serving",
+]
 
 CONNECTIONS = (8, 64)
 BATCH = 100
@@ -101,13 +112,14 @@ def measure_service(
     figures = [Figures(work, count) for count in CONNECTIONS for work in WORKS]
     bulk: list[float] = []
     with ExitStack() as stack:
-        ports = {name: stack.enter_context(_serving(name, url)) for name in ("empty", "tracks")}
+        ports = {name: stack.enter_context(serving(name, url)) for name in ("empty", "tracks")}
         storage = stack.enter_context(open_storage(url, "bulk"))
         for turn in range(turns + 1):
             for each in figures:
                 tell(f"{each.work.title}, {each.connections} connections: turn {turn} of {turns}")
-                load = _load(ports[each.work.server], each.work.request, each.connections, seconds)
-                taken = uvloop.run(load)
+                texts = repeat(each.work.request)
+                port = ports[each.work.server]
+                taken = uvloop.run(load(port, texts, each.connections, seconds))
                 if turn:  # the first warms up
                     each.rates.append(len(taken) / seconds)
                     each.seconds += taken
@@ -143,13 +155,16 @@ def service_table(figures: Sequence[Figures], bulk: float) -> Iterator[str]:
 
 
 class _Client(asyncio.Protocol):
-    """A connection that sends the next request as soon as the last one is answered."""
+    """A connection that sends the next request when the last one is answered."""
 
-    def __init__(self, text: bytes, taken: list[float], until: float) -> None:
-        self._text, self._taken, self._until = text, taken, until
+    def __init__(
+        self, texts: Iterator[bytes], taken: list[float], until: float, pause: float
+    ) -> None:
+        self._texts, self._taken, self._until, self._pause = texts, taken, until, pause
         self._buffer = b""
         self._started = 0.0
-        self.done = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.done = self._loop.create_future()
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -159,7 +174,7 @@ class _Client(asyncio.Protocol):
 
     def _send(self) -> None:
         self._started = time.perf_counter()
-        self._transport.write(self._text)
+        self._transport.write(next(self._texts))
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -175,20 +190,29 @@ class _Client(asyncio.Protocol):
         else:
             self._taken.append(now - self._started)
             self._buffer = b""
-            self._send()
+            if self._pause:
+                self._loop.call_later(self._pause, self._send)
+            else:
+                self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():
             self.done.set_exception(exc or ConnectionError("The server has gone."))
 
 
-async def _load(port: int, text: bytes, connections: int, seconds: float) -> list[float]:
-    """How long each request took, of so many connections for so long."""
+async def load(
+    port: int, texts: Iterator[bytes], connections: int, seconds: float, pause: float = 0.0
+) -> list[float]:
+    """How long each request took, of so many connections for so long.
+
+    :param texts: the requests that they send, one after the other, without an end.
+    :param pause: seconds between an answer and the next request of its connection.
+    """
     taken: list[float] = []
     until = time.perf_counter() + seconds
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda: _Client(text, taken, until), "127.0.0.1", port)
+        await loop.create_connection(lambda: _Client(texts, taken, until, pause), "127.0.0.1", port)
         for _ in range(connections)
     ]
     await asyncio.gather(*(client.done for _, client in made))
@@ -201,7 +225,7 @@ async def _load(port: int, text: bytes, connections: int, seconds: float) -> lis
 
 
 @contextmanager
-def _serving(name: str, url: str) -> Iterator[int]:
+def serving(name: str, url: str) -> Iterator[int]:
     """A server in a process of its own; its port."""
     command = [sys.executable, "-m", "bench.service", name, url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:

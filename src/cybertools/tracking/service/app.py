@@ -1,11 +1,11 @@
 """The ASGI application of a service."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from starlette.middleware import Middleware
-from starlette.routing import Route, Router
+from starlette.routing import Router, compile_path
 from starlette.types import Receive, Scope, Send
 
 from cybertools.tracking.service import asking, managing, moving, pages, reporting, saving, ways
@@ -13,13 +13,13 @@ from cybertools.tracking.service.access.origins import share_with_origins
 from cybertools.tracking.service.endpoints import Door, Endpoint
 from cybertools.tracking.service.gate import Gate
 from cybertools.tracking.service.problems import Bad, as_reply
-from cybertools.tracking.service.replies import send
+from cybertools.tracking.service.replies import Reply, send
 from cybertools.tracking.service.service import Service
 from cybertools.tracking.service.settings import Settings
 
 __all__ = ["ENDPOINTS", "Application", "make_app"]
 
-# What is asked for most comes first: routes are tried one after the other.
+# What is asked for most comes first: paths are tried one after the other.
 ENDPOINTS = [
     *saving.ENDPOINTS,
     *asking.ENDPOINTS,
@@ -45,21 +45,15 @@ class Application:
             finally:
                 await service.stop()
 
-        # A router without the application around it: what that adds to each request, errors made
-        # into answers, the endpoints do.
-        self._router = Router(
-            _routes(service, endpoints),
-            redirect_slashes=False,
-            default=_nothing_here,
-            lifespan=lifespan,
-            middleware=[
-                Middleware(share_with_origins, service.settings.origins, service.gate.has_key_for)
-            ],
+        self._lifespan = Router(lifespan=lifespan)
+        self._answer = share_with_origins(
+            _Paths(service, endpoints), service.settings.origins, service.gate.has_key_for
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        await self._router(scope, receive, send)
+        answer = self._answer if scope["type"] == "http" else self._lifespan
+        await answer(scope, receive, send)
 
 
 def make_app(settings: Settings, gate: Gate, more: Sequence[Endpoint] = ()) -> Application:
@@ -71,35 +65,40 @@ def make_app(settings: Settings, gate: Gate, more: Sequence[Endpoint] = ()) -> A
     return Application(Service(settings, gate), (*ENDPOINTS, *more))
 
 
-def _routes(service: Service, endpoints: Sequence[Endpoint]) -> list[Route]:
-    """A route for each path; those that end in a parameter after those that do not."""
-    paths: dict[str, dict[str, Door]] = {}
-    for endpoint in endpoints:
-        methods = paths.setdefault(endpoint.path, {})
-        methods[endpoint.method] = Door(endpoint, service)
-        if endpoint.method == "GET":
-            methods["HEAD"] = methods["GET"]
-    ordered = sorted(paths, key=lambda path: path.endswith("}"))
-    return [Route(path, _Methods(paths[path])) for path in ordered]
+class _Paths:
+    """The endpoints by their paths and methods. Finds the one that a request is for."""
 
-
-class _Methods:
-    """The endpoints of a path, by their methods."""
-
-    def __init__(self, doors: dict[str, Door]) -> None:
-        self._doors = doors
+    def __init__(self, service: Service, endpoints: Sequence[Endpoint]) -> None:
+        paths: dict[str, dict[str, Door]] = {}
+        for endpoint in endpoints:
+            methods = paths.setdefault(endpoint.path, {})
+            methods[endpoint.method] = Door(endpoint, service)
+            if endpoint.method == "GET":
+                methods["HEAD"] = methods["GET"]
+        # Those that end in a parameter come after those that do not.
+        ordered = sorted(paths, key=lambda path: path.endswith("}"))
+        self._patterns: list[tuple[re.Pattern[str], dict[str, Door]]] = [
+            (compile_path(path)[0], paths[path]) for path in ordered
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, respond: Send) -> None:
-        door = self._doors.get(scope["method"])
-        if door is not None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        for pattern, doors in self._patterns:
+            found = pattern.match(path)
+            if found is None:
+                continue
+            door = doors.get(scope["method"])
+            if door is None:
+                await send(_not_allowed(doors), scope, receive, respond, 0)
+                return
+            scope["path_params"] = found.groupdict()
             await door(scope, receive, respond)
             return
-        methods = ", ".join(self._doors)
-        problem = as_reply(Bad("method-not-allowed", f"What can be done here: {methods}."))
-        answer = problem._replace(headers=[(b"allow", methods.encode())])
+        answer = as_reply(Bad("not-found", "There is nothing at this path."))
         await send(answer, scope, receive, respond, 0)
 
 
-async def _nothing_here(scope: Scope, receive: Receive, respond: Send) -> None:
-    answer = as_reply(Bad("not-found", "There is nothing at this path."))
-    await send(answer, scope, receive, respond, 0)
+def _not_allowed(doors: dict[str, Door]) -> Reply:
+    methods = ", ".join(doors)
+    problem = as_reply(Bad("method-not-allowed", f"What can be done here: {methods}."))
+    return problem._replace(headers=[(b"allow", methods.encode())])

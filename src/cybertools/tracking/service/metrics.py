@@ -54,6 +54,8 @@ class Metrics:
         # A label's child is found by its values each time; these are few, and asked for often.
         self._counts: dict[tuple[str, str, int], Counter] = {}
         self._times: dict[tuple[str, str], Histogram] = {}
+        self._outcomes: dict[tuple[str, str], Counter] = {}
+        self._sizes: dict[str, Histogram] = {}
 
     def watch(self, opened: Callable[[], Mapping[str, Collection]], memory: Memory) -> None:
         """Tell what is going on in storages, and in the memory for bodies."""
@@ -79,8 +81,14 @@ class Metrics:
                 outcomes[outcome] = outcomes.get(outcome, 0) + 1
                 total += 1
         for outcome, number in outcomes.items():
-            self._saved.labels(storage, outcome).inc(number)
-        self._commits.labels(storage).observe(total)
+            count = self._outcomes.get((storage, outcome))
+            if count is None:
+                count = self._outcomes[storage, outcome] = self._saved.labels(storage, outcome)
+            count.inc(number)
+        size = self._sizes.get(storage)
+        if size is None:
+            size = self._sizes[storage] = self._commits.labels(storage)
+        size.observe(total)
 
     def text(self) -> bytes:
         """All figures, as Prometheus reads them."""

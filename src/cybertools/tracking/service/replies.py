@@ -67,8 +67,10 @@ async def send(answer: Reply, scope: Scope, receive: Receive, send: Send, stall:
     :returns: whether all of it was sent; else the client has gone, or was too slow.
     """
     body = answer.body
-    own = {name for name, _ in answer.headers}
-    headers = [*(pair for pair in SECURITY if pair[0] not in own), *answer.headers]
+    headers = [*SECURITY]
+    if answer.headers:
+        own = {name for name, _ in answer.headers}
+        headers = [*(pair for pair in SECURITY if pair[0] not in own), *answer.headers]
     if answer.status not in (204, 304):
         headers.append((b"content-type", answer.kind))
         if isinstance(body, bytes):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable
 from types import FrameType
 
@@ -11,6 +12,7 @@ import uvicorn
 
 from cybertools.tracking.errors import StorageError
 from cybertools.tracking.service.app import Application
+from cybertools.tracking.service.joining import JoiningProtocol
 from cybertools.tracking.service.service import Service
 
 __all__ = ["Server", "listening", "serve"]
@@ -21,6 +23,10 @@ BACKLOG = 2_048
 """Connections that may wait to be accepted."""
 
 HEADER_BYTES = 64 << 10
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep others from running Python. By default these are 5 ms, in which the
+writer could commit several times; it needs a moment between any two statements."""
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -61,10 +67,14 @@ def serve(
     :param proxies: addresses whose ``X-Forwarded-For`` tells the client's.
     :raises TrackingError: a storage cannot be opened.
     """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         Server(app, ready, proxies).run([sock])
     except SystemExit:
         raise app.service.failure or StorageError("The service could not start.") from None
+    finally:
+        sys.setswitchinterval(usual)
 
 
 class Server(uvicorn.Server):
@@ -80,7 +90,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=JoiningProtocol,
                 loop="uvloop",
                 ws="none",
                 lifespan="on",

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import inf, nextafter
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,6 +29,9 @@ from cybertools.tracking.sql.statements import Bound, Dialect, Part, Tables
 from cybertools.tracking.track import Row, RunRow, Track
 
 __all__ = ["SqliteEngine", "names_in", "open_file"]
+
+INSERTED = (64, 32, 16, 8, 4, 2, 1)
+"""How many tracks a statement inserts. After each, other threads may have Python to themselves."""
 
 APPLICATION_ID = 0x54524B53
 """What a file says it is (``file tracks.db`` shows it): TRKS."""
@@ -195,6 +198,9 @@ class SqliteEngine(SqlEngine):
         self._pool = pool
         self._name = name
         self.is_near = bool(pool.path)  # in memory, readers and writers take turns
+        self._inserts = {
+            size: self.sql.insert + ", (?, ?, ?, ?, ?, ?)" * (size - 1) for size in INSERTED
+        }
         self._spend_keys = f"INSERT INTO {tables.keys} (key, number) VALUES (?, ?)"
         self._highest = (
             f"SELECT max(coalesce((SELECT max(number) FROM {tables.tracks}), 0), retired)"
@@ -268,7 +274,12 @@ class SqliteEngine(SqlEngine):
 
     def insert_many(self, connection: Any, rows: list[Row]) -> None:
         """See `SqlEngine.insert_many`."""
-        connection.executemany(self.sql.insert, rows)
+        start = 0
+        for size, insert in self._inserts.items():
+            while len(rows) - start >= size:
+                values = chain.from_iterable(rows[start : start + size])
+                connection.execute(insert, [*values])
+                start += size
 
     def spend_many(self, connection: Any, keys: list[tuple[str, int]]) -> dict[str, int]:
         """See `SqlEngine.spend_many`."""

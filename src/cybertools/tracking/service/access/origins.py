@@ -57,8 +57,7 @@ def share_with_origins(
 
         async def send_shared(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ()), (b"vary", b"Origin"), *shared]
-                message = {**message, "headers": headers}
+                message["headers"] = [*message.get("headers", ()), (b"vary", b"Origin"), *shared]
             await send(message)
 
         await app(scope, receive, send_shared)

@@ -1,0 +1,82 @@
+"""How answers leave: each in one piece, in their order, and whole before the connection closes."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.service.running import PATIENCE, TRACKS, Running, running
+
+ITEM = json.dumps({"taskId": "a001", "userName": "u1", "data": {}})
+LARGE = {"text": "x" * 1_000}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    place: Path = tmp_path_factory.mktemp("joining")
+    with running(f"sqlite:{place}/tracks.db", page_tracks_most=100_000) as found:
+        yield found
+
+
+@contextmanager
+def connected(service: Running) -> Iterator[socket.socket]:
+    host, port = service.base.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), PATIENCE) as connection:
+        yield connection
+
+
+def request(method: str, path: str, body: str = "", *more: str) -> bytes:
+    head = [f"{method} {path} HTTP/1.1", "Host: here", f"Content-Length: {len(body)}", *more]
+    return "\r\n".join([*head, "", body]).encode()
+
+
+def rest(connection: socket.socket) -> bytes:
+    """What comes until the service closes the connection."""
+    parts = []
+    while part := connection.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def test_an_answer_comes_in_one_piece(service: Running) -> None:
+    with connected(service) as connection:
+        for _ in range(50):
+            connection.sendall(request("POST", TRACKS, ITEM))
+            head, _, body = connection.recv(1 << 16).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 201")
+            assert json.loads(body)["outcome"] == "stored"
+
+
+def test_requests_sent_together_are_answered_in_their_order(service: Running) -> None:
+    ids = [service.save(userName=f"u{number}").json()["id"] for number in range(10)]
+    paths = [f"{TRACKS}/{id}" for id in ids]
+    with connected(service) as connection:
+        last = request("GET", paths[-1], "", "Connection: close")
+        connection.sendall(b"".join(request("GET", path) for path in paths[:-1]) + last)
+        answers = rest(connection).split(b"HTTP/1.1 ")[1:]
+    bodies = [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in answers]
+    assert [body["id"] for body in bodies] == ids
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+def test_a_large_answer_is_whole_when_the_connection_closes(service: Running, kind: str) -> None:
+    tracks = [{"taskId": f"large {kind}", "userName": "u1", "data": LARGE}] * 5_000
+    service.client.post(TRACKS, json=tracks).raise_for_status()
+    path = f"{TRACKS}?taskId=large%20{kind}&limit=5000"
+    with connected(service) as connection:
+        connection.sendall(request("GET", path, "", f"Accept: {kind}", "Connection: close"))
+        answer = rest(connection)
+    assert answer.count(json.dumps(LARGE, separators=(",", ":")).encode()) == 5_000
+    assert answer.endswith(b'"next":null}' if kind == "application/json" else b"0\r\n\r\n")
+
+
+def test_who_leaves_before_the_answer_disturbs_nobody(service: Running) -> None:
+    before = len(service.get("tracks", limit=100_000)["tracks"])
+    for _ in range(20):
+        with connected(service) as connection:
+            connection.sendall(request("POST", TRACKS, ITEM))
+    assert service.save().status_code == 201
+    assert len(service.get("tracks", limit=100_000)["tracks"]) > before
