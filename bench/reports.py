@@ -3,6 +3,7 @@
     python -m bench.reports sqlite:tracks.db            # filled with a sample log where it is empty
     python -m bench.reports postgresql://… --turns 5
     python -m bench.reports sqlite:tracks.db --duckdb   # and DuckDB over the exported Parquet
+    python -m bench.reports sqlite:tracks.db --results figures.json --page figures.md
 
 The report and the SQL take turns; the figure is the least of the turns of each. Days are those of
 UTC in the SQL, of Berlin in the report.
@@ -17,6 +18,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.machine import describe
+from bench.reports_page import Row, keep, write_page
 from cybertools.tracking import Storage, open_storage
 from cybertools.tracking.reports import run_report
 from cybertools.tracking.sample import sample_lines
@@ -216,6 +219,9 @@ def questions(kind: str) -> dict[str, tuple[str, dict[str, Any], str]]:
     }
 
 
+MACHINE = ("Processor", "Memory", "System", "Load at the start", "Python", "SQLite")
+"""What is told of the machine."""
+
 OVERVIEW = ("counts by day", "top tasks", "top users", "active users by day")
 """What an overview shows."""
 
@@ -257,6 +263,8 @@ def main(
     turns: int = 3,
     duckdb: Annotated[bool, typer.Option(help="Ask DuckDB, too.")] = False,
     only: Annotated[str, typer.Option(help="Questions that have this in their names.")] = "",
+    results: Annotated[Path | None, typer.Option(help="Keep the figures in this file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Make this page of that file.")] = None,
 ) -> None:
     """Print a table: milliseconds of each report, of the SQL, and their ratio."""
     with open_storage(url) as storage, TemporaryDirectory() as folder:
@@ -275,6 +283,8 @@ def main(
         print("| question | report ms | SQL ms | ratio | DuckDB ms |")
         print("|---|---:|---:|---:|---:|")
         overview = 0.0
+        rows: list[Row] = []
+        machine = {k: v for k, v in describe(Path(folder)).items() if k in MACHINE}
         for name, (report, arguments, sql) in questions(kind).items():
             if only not in name:
                 continue
@@ -291,8 +301,13 @@ def main(
                 f"| {name} | {ours:,.1f} | {theirs:,.1f} | {ours / theirs:.2f} | {third} |",
                 flush=True,
             )
+            rows.append((name, ours, theirs, rest[0] if rest else None))
+            if results is not None:
+                keep(results, kind, len(storage), turns, machine, rows)
             overview += ours if name in OVERVIEW else 0
         print(f"\nOverview ({', '.join(OVERVIEW)}): {overview:,.0f} ms")
+        if results is not None and page is not None:
+            write_page(results, page)
 
 
 if __name__ == "__main__":
