@@ -3,6 +3,7 @@
     python -m bench.reports sqlite:tracks.db            # filled with a sample log where it is empty
     python -m bench.reports postgresql://… --turns 5
     python -m bench.reports sqlite:tracks.db --duckdb   # and DuckDB over the exported Parquet
+    python -m bench.reports sqlite:tracks.db --results figures.json --page figures.md
 
 The report and the SQL take turns; the figure is the least of the turns of each. Days are those of
 UTC in the SQL, of Berlin in the report.
@@ -17,6 +18,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.machine import describe
+from bench.reports_page import Row, keep, write_page
 from cybertools.tracking import Storage, open_storage
 from cybertools.tracking.reports import run_report
 from cybertools.tracking.reports.periods import period_edges
@@ -217,6 +220,9 @@ def questions(kind: str) -> dict[str, tuple[str, dict[str, Any], str]]:
     }
 
 
+MACHINE = ("Processor", "Memory", "System", "Load at the start", "Python", "SQLite")
+"""What is told of the machine."""
+
 GOAL = 250
 """Milliseconds of an overview of a million tracks; of ten million, four times that."""
 
@@ -285,6 +291,8 @@ def main(
     turns: int = 3,
     duckdb: Annotated[bool, typer.Option(help="Ask DuckDB, too.")] = False,
     only: Annotated[str, typer.Option(help="Questions that have this in their names.")] = "",
+    results: Annotated[Path | None, typer.Option(help="Keep the figures in this file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Make this page of that file.")] = None,
 ) -> None:
     """Print a table: milliseconds of each report, of the SQL, and their ratio."""
     with open_storage(url) as storage, TemporaryDirectory() as folder:
@@ -302,6 +310,8 @@ def main(
         print(f"{len(storage):,} tracks, {kind}\n")
         print("| question | report ms | SQL ms | ratio | DuckDB ms |")
         print("|---|---:|---:|---:|---:|")
+        rows: list[Row] = []
+        machine = {k: v for k, v in describe(Path(folder)).items() if k in MACHINE}
         for name, (report, arguments, sql) in questions(kind).items():
             if only not in name:
                 continue
@@ -318,12 +328,17 @@ def main(
                 f"| {name} | {ours:,.1f} | {theirs:,.1f} | {ours / theirs:.2f} | {third} |",
                 flush=True,
             )
+            rows.append((name, ours, theirs, rest[0] if rest else None))
+            if results is not None:
+                keep(results, kind, len(storage), turns, machine, rows)
         goal = GOAL if len(storage) <= 1_000_000 else 4 * GOAL
         print(f"\nOverview (goal: {goal:,} ms)")
         overview(storage, 30)  # the first one makes the rollup
         for name, days in (("30 days", 30), ("all time", None)):
             (ours,) = least(turns, lambda days=days: overview(storage, days))  # type: ignore[misc]
             print(f"{name}: {ours:,.0f} ms")
+        if results is not None and page is not None:
+            write_page(results, page)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from cybertools.tracking import open_storage
 from tests.engines import give_up
+from tests.servers import missing_postgres, postgres_database
 from tests.services import missing_service, service_of
 
 ROOT = Path(__file__).parent.parent
@@ -27,6 +29,7 @@ EXAMPLES = [page for page in PAGES if page.parent.name != "reference"]
 
 REMOTE = [ROOT / "docs" / "how-to" / "remote.md"]
 """The pages whose examples need a service. It stands in for the one that they speak to."""
+SHARDING = ROOT / "docs" / "how-to" / "shard.md"
 SERVICE = "http://127.0.0.1:8080"
 
 BLOCK = re.compile(r"(?:<!-- file: (\S+) -->\n+)?^```(\w+)\n(.*?)^```$", re.M | re.S)
@@ -122,6 +125,30 @@ def service_for(page: Path, folder: Path) -> Iterator[str]:
         give_up(page.name, missing)
     with service_of(f"sqlite:{folder}/served.db") as url:
         yield url
+
+
+def test_sharding_statements_of_the_docs() -> None:
+    """Those that no Citus is needed for. A storage is laid out then as the page says."""
+    if missing := missing_postgres():
+        give_up("shard.md", missing)
+    import psycopg
+
+    text = "".join(b.text for b in blocks_of(SHARDING) if b.kind == "sql")
+    statements = [s.strip() for s in re.sub(r"--.*", "", text).split(";") if s.strip()]
+    plain = [s for s in statements if s.startswith("ALTER DATABASE tracks ")]
+    others = [s for s in statements if s not in plain]
+    assert plain
+    assert all("citus" in statement for statement in others), others
+    with postgres_database() as url, psycopg.connect(url, autocommit=True) as connection:
+        database = f'ALTER DATABASE "{connection.info.dbname}" '
+        try:
+            for statement in plain:
+                connection.execute(statement.replace("ALTER DATABASE tracks ", database))
+            with open_storage(url):
+                found = connection.execute("SELECT layout FROM tracking.storages").fetchall()
+        finally:
+            connection.execute(f"{database} RESET ALL")
+    assert found == [("distributed",)]
 
 
 def test_links_between_pages() -> None:

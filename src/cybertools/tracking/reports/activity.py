@@ -82,7 +82,10 @@ def _by_period(
         there = {row[0]: row for row in rows}
         places = range(rows[0][0], rows[-1][0] + 1)
         rows = [there.get(place, (place, *(0,) * width)) for place in places]
-    return [(edges[row[0]], period_name(edges[row[0]], unit, timezone), *row[1:]) for row in rows]
+    names = {row[0]: "" for row in rows}
+    for place in names:
+        names[place] = period_name(edges[place], unit, timezone)
+    return [(edges[place], names[place], *rest) for place, *rest in rows]
 
 
 @report

@@ -32,6 +32,8 @@ def column_of(name: str) -> Column:
 
 def ordered(rows: list[Any]) -> list[Any]:
     """Rows in order of their cells."""
+    if all(len({*map(type, column)}) == 1 for column in zip(*rows, strict=True)):
+        return sorted(rows)  # by themselves, in a fraction of the time
     return sorted(rows, key=lambda row: [*map(order_of, row)])
 
 

@@ -44,6 +44,13 @@ MEASURES: dict[Measure, str] = {
     "last": "max(timeStamp)",
 }
 
+MERGES: dict[Measure, str] = {
+    "tracks": "CAST(sum({}) AS bigint)",
+    "first": "min({})",
+    "last": "max({})",
+}
+"""Of the measures that can be put together: how, of those of several groups."""
+
 
 def bound_for(question: Question, tables: Tables, dialect: Dialect) -> Bound:
     """The statement that answers a question whose criteria are not empty, and its values."""
@@ -103,9 +110,10 @@ def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
         return Bound(f"SELECT {', '.join(ends)}")
     criteria, values = question.criteria, list[Any]()
     columns: list[str] = []
+    is_raw = _is_raw(question, dialect)
     for key in keys:
         criteria = criteria if question.top is None else _within(criteria, key)
-        column = _key(key, dialect)
+        column = _key(key, dialect, is_raw)
         columns.append(f"{column.sql} AS k{len(columns)}")
         values += column.values
     if (periods := _only_periods(question)) is not None:
@@ -129,6 +137,8 @@ def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
     places = ", ".join(str(place + 1) for place in range(len(keys)))
     sql = f"SELECT {', '.join(columns)} FROM {tables.tracks}{where.sql}"
     sql += f" GROUP BY {places}" if keys else ""
+    if is_raw:
+        sql = _merged(sql, question, dialect)
     values += where.values
     if question.top is not None:
         order = ["m0 DESC"]
@@ -140,6 +150,26 @@ def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
     return Bound(sql, values)
 
 
+def _is_raw(question: Groups, dialect: Dialect) -> bool:
+    """Whether to group by fields as they are spelled, and by their values afterwards.
+
+    So what a spelling means is found once for each. Numbers of different things cannot be added.
+    """
+    has_fields = any(isinstance(key, Field) for key in question.keys)
+    return has_fields and bool(dialect.spelled("k0")) and {*question.measures} <= {*MERGES}
+
+
+def _merged(sql: str, question: Groups, dialect: Dialect) -> str:
+    """The groups of all spellings of a value as one."""
+    columns = [
+        f"{dialect.spelled(name)} AS {name}" if isinstance(key, Field) else name
+        for name, key in ((f"k{place}", key) for place, key in enumerate(question.keys))
+    ]
+    columns += (MERGES[m].format(f"m{i}") + f" AS m{i}" for i, m in enumerate(question.measures))
+    places = ", ".join(str(place + 1) for place in range(len(question.keys)))
+    return f"SELECT {', '.join(columns)} FROM ({sql}) AS spelled GROUP BY {places}"
+
+
 def _only_periods(question: Groups) -> Periods | None:
     """The periods, where numbers of all tracks in each are asked for."""
     if len(question.keys) != 1 or question.top is not None or question.criteria.matches:
@@ -149,9 +179,9 @@ def _only_periods(question: Groups) -> Periods | None:
     return key if are_numbers and isinstance(key, Periods) else None
 
 
-def _key(key: Key, dialect: Dialect) -> Bound:
+def _key(key: Key, dialect: Dialect, is_raw: bool) -> Bound:
     if isinstance(key, Field):
-        return dialect.field(key.path)
+        return dialect.spelling(key.path) if is_raw else dialect.field(key.path)
     if isinstance(key, Periods):
         return dialect.period(key.edges)
     return Bound(key)
@@ -286,27 +316,33 @@ def _funnel(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
 
 
 def _first_reached(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
-    """In ``c1`` is what meets the second step after the first was reached, in ``f1`` its first."""
+    """In ``f1`` is when each user first reached each step up to the second: ``t0``, ``t1``.
+
+    Times are enough but where two tracks have the same one; only there numbers are looked up.
+    """
     base = _condition(question.criteria, dialect)
     parts: list[str] = []
     values: list[Any] = []
+    number = Bound("")
     for place, step in enumerate(question.steps):
         condition = _condition(step, dialect)
-        found = (
-            f"SELECT {question.per} AS who, timeStamp AS t, number AS n FROM {tables.tracks}"
-            f" WHERE ({condition.sql}) AND ({base.sql})"
-        )
-        values += [*condition.values, *base.values]
+        meets = Bound(f"({condition.sql}) AND ({base.sql})", [*condition.values, *base.values])
+        columns = [f"min(t{before}) AS t{before}" for before in range(place)]
+        columns.append(f"min(timeStamp) AS t{place}")
+        found = f"SELECT {question.per} AS who, {', '.join(columns)} FROM {tables.tracks} x"
+        after = ""
         if place:
-            found = (
-                f"SELECT x.who, x.t, x.n FROM ({found}) AS x JOIN f{place - 1} p"
-                " ON p.who = x.who AND (x.t > p.t OR (x.t = p.t AND x.n > p.n))"
-            )
-        parts.append(f"c{place} AS ({found})")
-        parts.append(
-            f"f{place} AS (SELECT c.who, c.t, min(c.n) AS n FROM c{place} c"
-            f" JOIN (SELECT who, min(t) AS t FROM c{place} GROUP BY who) e"
-            " ON e.who = c.who AND e.t = c.t GROUP BY c.who, c.t)"
+            before = f"t{place - 1}"
+            found += f" JOIN f{place - 1} p ON who = {question.per} AND timeStamp >= {before}"
+            found += f" AND (timeStamp > {before} OR number > ({number.sql}))"
+            values += number.values
+            after = f" AND (t{place} > {before} OR number > ({number.sql}))"
+        parts.append(f"f{place} AS ({found} WHERE {meets.sql} GROUP BY {question.per})")
+        values += meets.values
+        number = Bound(
+            f"SELECT min(number) FROM {tables.tracks} WHERE {question.per} = p.who"
+            f" AND timeStamp = p.t{place} AND {meets.sql}{after}",
+            [*meets.values, *number.values],
         )
     numbers = (f"(SELECT count(*) FROM f{place})" for place in range(len(question.steps)))
     return Bound(f"WITH {', '.join(parts)} SELECT {', '.join(numbers)}", values)

@@ -68,6 +68,14 @@ class Dialect(ABC):
     def field(self, path: Sequence[str]) -> Bound:
         """The value in the data where these keys lead to, so that equal values are the same."""
 
+    def spelling(self, path: Sequence[str]) -> Bound:
+        """What is there as the data spell it: quicker, where `spelled` is not empty."""
+        return self.field(path)
+
+    def spelled(self, name: str) -> str:  # noqa: ARG002
+        """What `field` gives, of a spelling in a column of that name; empty if nothing is won."""
+        return ""
+
     @abstractmethod
     def field_value(self, key: Any) -> str | int | float | bool | None:
         """What that expression gave, as the data have it."""
