@@ -328,15 +328,19 @@ def _first_reached(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
         condition = _condition(step, dialect)
         meets = Bound(f"({condition.sql}) AND ({base.sql})", [*condition.values, *base.values])
         columns = [f"min(t{before}) AS t{before}" for before in range(place)]
-        columns.append(f"min(timeStamp) AS t{place}")
-        found = f"SELECT {question.per} AS who, {', '.join(columns)} FROM {tables.tracks} x"
-        after = ""
+        reached = "timeStamp"
+        join = after = ""
         if place:
             before = f"t{place - 1}"
-            found += f" JOIN f{place - 1} p ON who = {question.per} AND timeStamp >= {before}"
-            found += f" AND (timeStamp > {before} OR number > ({number.sql}))"
+            join = f" JOIN f{place - 1} p ON who = {question.per} AND timeStamp >= {before}"
+            # Not a condition: its cost, foreseen and hardly ever spent, would decide how to join.
+            reached = (
+                f"CASE WHEN timeStamp > {before} OR number > ({number.sql}) THEN timeStamp END"
+            )
             values += number.values
             after = f" AND (t{place} > {before} OR number > ({number.sql}))"
+        columns.append(f"min({reached}) AS t{place}")
+        found = f"SELECT {question.per} AS who, {', '.join(columns)} FROM {tables.tracks} x{join}"
         parts.append(f"f{place} AS ({found} WHERE {meets.sql} GROUP BY {question.per})")
         values += meets.values
         number = Bound(
@@ -344,7 +348,7 @@ def _first_reached(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
             f" AND timeStamp = p.t{place} AND {meets.sql}{after}",
             [*meets.values, *number.values],
         )
-    numbers = (f"(SELECT count(*) FROM f{place})" for place in range(len(question.steps)))
+    numbers = (f"(SELECT count(t{place}) FROM f{place})" for place in range(len(question.steps)))
     return Bound(f"WITH {', '.join(parts)} SELECT {', '.join(numbers)}", values)
 
 
