@@ -264,3 +264,33 @@ def test_the_zone_is_the_browsers(stage: Stage) -> None:
         page.goto(f"{S}/overview?zone=Asia/Kolkata")
         page.goto(f"{S}/tasks")
         assert "Asia/Kolkata" in page.inner_text("footer")
+
+
+def test_in_print(stage: Stage) -> None:
+    with stage.page() as page:
+        page.emulate_media(media="print")
+        for address in (ADDRESSES[0], ADDRESSES[7], ADDRESSES[9]):
+            page.goto(address)
+            for part in ("header.top", "nav.pages"):
+                assert not page.locator(part).is_visible()
+            assert page.locator("h1").is_visible()
+            drawn = "main svg, main table"
+            assert page.locator(drawn).first.is_visible()
+            assert page.pdf(format="A4").startswith(b"%PDF")
+        assert stage.complaints == []
+
+
+def test_numbers_lead_to_the_tracks_behind_them(stage: Stage) -> None:
+    numbers = """links => links
+        .map(link => [link.getAttribute("href"), link.textContent.trim()])
+        .filter(([href, text]) => href.includes("/explore") && /^[0-9,]+$/.test(text))"""
+    with stage.page() as page:
+        found: dict[str, str] = {}
+        for address in (f"{S}/overview", f"{S}/tasks", ADDRESSES[3], ADDRESSES[9], "/storages"):
+            page.goto(address)
+            found |= dict(page.eval_on_selector_all("main a", numbers))
+        counted = {href: text for href, text in found.items() if "by=" not in href}
+        assert len(counted) > 10
+        for href, text in counted.items():
+            page.goto(href)
+            assert (href, page.inner_text(".count strong")) == (href, text)

@@ -54,6 +54,7 @@ async def series(
                 "explore",
                 **_as_parameters(criteria, attributes),
                 **{"from": edge, "to": following - 1},
+                by="userName" if report == "active" else None,
             ),
         )
         for place, (edge, following) in enumerate(pairwise(edges))

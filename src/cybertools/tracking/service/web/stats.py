@@ -25,10 +25,10 @@ class Stat:
 def stats_of(view: View, totals: Table, old: Table | None) -> list[Stat]:
     """The numbers of a table of totals, with how they have changed."""
     labels = (
-        ("tracks", view.say("Tracks"), "explore"),
-        ("users", view.say("Active users"), "users"),
-        ("tasks", view.say("Tasks"), "tasks"),
-        ("runs", view.say("Runs"), "explore"),
+        ("tracks", view.say("Tracks"), view.link("explore")),
+        ("users", view.say("Active users"), view.link("users")),
+        ("tasks", view.say("Tasks"), view.link("tasks")),
+        ("runs", view.say("Runs"), view.link("explore", by="runId")),
     )
     (row,) = totals.as_dicts()
     before = old.as_dicts()[0] if old is not None and old.rows[0][0] else None
@@ -36,11 +36,11 @@ def stats_of(view: View, totals: Table, old: Table | None) -> list[Stat]:
         Stat(
             label,
             view.format.number(row[name]),
-            view.link(page),
+            href,
             None
             if before is None or not before[name]
             else 100 * (row[name] - before[name]) / before[name],
             "" if before is None else view.format.number(before[name]),
         )
-        for name, label, page in labels
+        for name, label, href in labels
     ]
