@@ -424,11 +424,28 @@ def test_a_pipe_that_ends_early_is_survived() -> None:
             assert process.wait() == 0
 
 
-def test_ctrl_c_ends_an_import_with_an_exact_receipt() -> None:
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_may_be_closed_by_whoever_starts_the_command(closed: str) -> None:
+    Path("log.jsonl").write_bytes(lines_of({"taskId": "t", "userName": "u", "data": {}}, "[]"))
+    tracks = f"'{sys.executable}' -m cybertools.tracking"
+    done = subprocess.run(
+        f"{tracks} import log.jsonl {closed} && {tracks} import - {closed}",
+        shell=True,  # noqa: S602
+        input=b"",
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+    assert run("count").out == "1\n"
+    assert "Nothing is wrong" in run("check").out
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_an_import_with_an_exact_receipt(ended_by: signal.Signals) -> None:
     run("sample", "--tracks", "400000", "--out", "log.jsonl")
     with spawn("import", "log.jsonl") as process:
         wait_for_tracks(Path("tracks.db"))
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ended_by)
         out, err = process.communicate()
     assert process.returncode == 130, err
     assert b"the same command goes on from here" in err

@@ -104,13 +104,14 @@ def test_a_file_appears_when_it_is_complete() -> None:
     assert stat.S_IMODE(Path("a.jsonl").stat().st_mode) == 0o640
 
 
-def test_an_export_that_is_killed_leaves_the_old_file() -> None:
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_an_export_that_is_killed_leaves_the_old_file(ended_by: signal.Signals) -> None:
     run("sample", "--tracks", "80000", "--save")
     Path("out.jsonl").write_text("before")
     with spawn("export", "--out", "out.jsonl") as process:
         while process.poll() is None and not list(Path().glob(".out.jsonl.*")):
             pass
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ended_by)
         process.communicate()
     assert process.returncode == 130
     assert Path("out.jsonl").read_text() == "before"

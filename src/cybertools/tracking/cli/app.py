@@ -2,8 +2,11 @@
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -117,11 +120,37 @@ def cli(context: click.Context, storage: str | None, name: str | None) -> None:
 
 def main(arguments: Sequence[str] | None = None, prog_name: str = "tracks") -> NoReturn:
     """Run the command, say in one line what was wrong, and end with an exit code."""
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     # What a library logs would come between; what matters of it is in the error at the end.
     logging.getLogger().addHandler(logging.NullHandler())
-    sys.exit(_status(arguments, prog_name))
+    with _interrupted_by_sigterm():
+        status = _status(arguments, prog_name)
+    sys.exit(status)
+
+
+def _open_standard_streams() -> None:
+    """Those that were closed by whoever started the command lead nowhere.
+
+    Else the next file that is opened, the database perhaps, would have such a stream's number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: with its receipt, and no file half written."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _status(arguments: Sequence[str] | None, prog_name: str) -> int:
