@@ -278,19 +278,3 @@ def test_in_print(stage: Stage) -> None:
             assert page.locator(drawn).first.is_visible()
             assert page.pdf(format="A4").startswith(b"%PDF")
         assert stage.complaints == []
-
-
-def test_numbers_lead_to_the_tracks_behind_them(stage: Stage) -> None:
-    numbers = """links => links
-        .map(link => [link.getAttribute("href"), link.textContent.trim()])
-        .filter(([href, text]) => href.includes("/explore") && /^[0-9,]+$/.test(text))"""
-    with stage.page() as page:
-        found: dict[str, str] = {}
-        for address in (f"{S}/overview", f"{S}/tasks", ADDRESSES[3], ADDRESSES[9], "/storages"):
-            page.goto(address)
-            found |= dict(page.eval_on_selector_all("main a", numbers))
-        counted = {href: text for href, text in found.items() if "by=" not in href}
-        assert len(counted) > 10
-        for href, text in counted.items():
-            page.goto(href)
-            assert (href, page.inner_text(".count strong")) == (href, text)

@@ -34,6 +34,8 @@ class Bar:
     """The same in the period before; None where that is not shown."""
     href: str
     """The tracks behind it."""
+    before_href: str = ""
+    """Those of the period before."""
 
 
 def scale(most: float, ticks: int = 4) -> list[float]:

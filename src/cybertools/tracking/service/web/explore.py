@@ -14,7 +14,7 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.reports import Table
 from cybertools.tracking.service.asking import lines
 from cybertools.tracking.service.replies import LINES, Header, Reply
-from cybertools.tracking.service.web.charts import Bar
+from cybertools.tracking.service.web.counting import COUNTED, different
 from cybertools.tracking.service.web.periods import Period
 from cybertools.tracking.service.web.series import series
 from cybertools.tracking.service.web.site import SECURITY, Page, View
@@ -27,7 +27,7 @@ __all__ = ["PAGES", "Asked", "asked_for"]
 PAGE = 50
 TOP = 12
 
-NAMES = ("taskId", "userName", "runId")
+NAMES = tuple(COUNTED)
 FORMATS = ("jsonl", "csv")
 
 
@@ -103,13 +103,16 @@ async def explore(view: View) -> Reply:
     async def split() -> Table | None:
         if not asked.by:
             return None
-        return await view.report("top", names, what=asked.by, top=TOP, **values, **period.criteria)
+        return await view.report(
+            "top", names, what=asked.by, top=TOP, detail="none", **values, **period.criteria
+        )
 
-    rows, count, table, bars = await asyncio.gather(
+    rows, count, number, table, bars = await asyncio.gather(
         view.work(_select, view.storage, paged),
         view.work(_count, view.storage, parsed),
+        view.work(different, view.storage, parsed, asked.by),
         split(),
-        _bars(view, names, values),
+        series(view, attributes=names, **values),
     )
     tracks = [*map(Track.from_row, rows[:PAGE])]
     following = track_id(rows[PAGE - 1][0]) if len(rows) > PAGE else None
@@ -118,10 +121,12 @@ async def explore(view: View) -> Reply:
         asked=asked,
         tracks=tracks,
         count=count,
+        different=number,
         following=following,
         split=None if table is None else [_narrowed(view, asked, row) for row in table.as_dicts()],
         downloads={kind: _download_link(view, asked, kind) for kind in FORMATS},
         bars=bars,
+        limit=TOP,
         attributes=view.collection.attributes,
         recipes=_recipes(view, asked),
         query=_query(view, asked),
@@ -165,10 +170,6 @@ async def _exact_period(view: View) -> Period:
 
 def _is_seconds(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) != len("20260101")
-
-
-async def _bars(view: View, names: tuple[str, ...], values: dict[str, Any]) -> list[Bar]:
-    return await series(view, attributes=names, **values)
 
 
 def _select(storage: Storage, criteria: Criteria) -> list[Row]:

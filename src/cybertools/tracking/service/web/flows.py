@@ -33,7 +33,7 @@ async def funnel(view: View) -> Reply:
             rows = table.as_dicts()
         except TrackingError as found:
             error = str(found)
-    suggested = await view.report("top", what="taskId", top=100, **period.criteria)
+    suggested = await view.report("top", what="taskId", top=100, detail="none", **period.criteria)
     return view.render(
         "funnel.html",
         422 if error else 200,

@@ -10,6 +10,7 @@ from cybertools.tracking.reports import Table
 from cybertools.tracking.service.problems import Bad
 from cybertools.tracking.service.replies import Reply
 from cybertools.tracking.service.web.charts import Mark
+from cybertools.tracking.service.web.counting import different
 from cybertools.tracking.service.web.series import series
 from cybertools.tracking.service.web.site import Page, View
 from cybertools.tracking.service.web.stats import Stat
@@ -18,7 +19,7 @@ from cybertools.tracking.values import shown
 
 __all__ = ["PAGES"]
 
-ROWS = 50
+ROWS = 25
 MOST_ROWS = 1_000
 TRACKS = 100
 TIMELINE = 500
@@ -40,12 +41,21 @@ async def _listed(view: View, what: str) -> Reply:
     criteria: dict[str, Any] = {**period.criteria}
     if find:
         criteria[what] = f"{find}*"
-    table = await view.report("top", what=what, by=by, top=rows + 1, **criteria)
+    table, count = await asyncio.gather(
+        view.report("top", what=what, by=by, top=rows + 1, detail="none", **criteria),
+        view.work(different, view.storage, view.storage.parse(criteria), what),
+    )
+    names = [row[0] for row in table]
+    if names:
+        # All numbers are counted of those alone that are shown.
+        shown_ones = {**period.criteria, what: names}
+        table = await view.report("top", what=what, by=by, top=len(names), **shown_ones)
     found = table.as_dicts()
     return view.render(
         "list.html",
         what=what,
         found=found[:rows],
+        count=count,
         find=find,
         by=by,
         more=min(rows * 2, MOST_ROWS) if len(found) > rows and rows < MOST_ROWS else None,
@@ -76,7 +86,7 @@ async def task(view: View) -> Reply:
     summary, bars, people, runs, durations, newest = await asyncio.gather(
         view.report("task", **criteria),
         series(view, compared=True, taskId=id),
-        view.report("top", what="userName", top=10, **criteria),
+        view.report("top", what="userName", top=10, detail="none", **criteria),
         view.report("top", what="runId", top=10, **criteria),
         view.report("durations", **criteria),
         view.report("changes", top=10, **criteria),
@@ -139,7 +149,7 @@ async def user(view: View) -> Reply:
     totals, bars, top, journey = await asyncio.gather(
         view.report("totals", **{**criteria, "userName": [name]}),
         series(view, userName=name),
-        view.report("top", what="taskId", top=10, **criteria),
+        view.report("top", what="taskId", top=10, detail="none", **criteria),
         view.report("journey", top=TRACKS, **criteria),
     )
     (values,) = totals.as_dicts()
@@ -192,18 +202,23 @@ async def run(view: View) -> Reply:
         raise Bad("run-not-found", f"There is no run {shown(text)}.")
     run_id = found.id
 
-    def read() -> tuple[int, list[Track]]:
-        tracks = view.storage.query(runId=run_id, order="timeStamp", limit=TIMELINE)
-        return view.storage.countTracks(runId=run_id), tracks
+    def read() -> list[Track]:
+        return view.storage.query(runId=run_id, order="timeStamp", limit=TIMELINE)
 
-    count, tracks = await view.work(read)
+    totals, tracks = await asyncio.gather(view.report("totals", runId=run_id), view.work(read))
+    (numbers,) = totals.as_dicts()
+    count, users = numbers["tracks"], numbers["users"]
     fmt = view.format
     state = view.say("finished") if found.finished else view.say("not finished")
     stats = [
         Stat(
             view.say("Tracks"), fmt.number(count), view.link("explore", runId=run_id, period="all")
         ),
-        Stat(view.say("Users"), fmt.number(len({t.userName for t in tracks}))),
+        Stat(
+            view.say("Users"),
+            fmt.number(users),
+            view.link("explore", runId=run_id, period="all", by="userName"),
+        ),
         Stat(view.say("Duration"), fmt.duration(found.end - found.start)),
         Stat(view.say("State"), state),
     ]

@@ -4,8 +4,10 @@ import asyncio
 from typing import Any
 
 from cybertools.tracking.errors import InvalidValue, TrackingError
+from cybertools.tracking.interfaces import Info
 from cybertools.tracking.service.access.principal import SCOPES
 from cybertools.tracking.service.replies import Reply
+from cybertools.tracking.service.storages import Collection
 from cybertools.tracking.service.web.site import Page, View
 from cybertools.tracking.transfer.gaps import parse_duration
 
@@ -13,19 +15,31 @@ __all__ = ["PAGES"]
 
 
 async def storages(view: View) -> Reply:
-    """What each storage holds, and what that takes."""
+    """What each storage holds; what that takes only if it is asked for."""
+    with_sizes = "sizes" in view.asked
 
-    async def info(name: str) -> dict[str, Any]:
+    async def held(name: str) -> dict[str, Any]:
         collection = await view.service.storages.get(name)
+        totals = await view.report_of(collection, "totals")
+        return {
+            "name": name,
+            "totals": totals.as_dicts()[0],
+            "size": await _size(view, collection) if with_sizes else None,
+            "attributes": collection.attributes,
+        }
 
-        async def read() -> Any:
-            return await collection.reader.work(collection.storage.info)
+    found = await asyncio.gather(*map(held, view.storages))
+    return view.render("storages.html", found=found, with_sizes=with_sizes)
 
-        found, _ = await view.site.kept(f"info {name}", read)
-        return {"name": name, "info": found, "attributes": collection.attributes}
 
-    found = await asyncio.gather(*(info(name) for name in view.storages))
-    return view.render("storages.html", found=found)
+async def _size(view: View, collection: Collection) -> int | None:
+    """The bytes of a storage. SQLite reads a page of each table and index to know them."""
+
+    async def read() -> Info:
+        return await collection.reader.work(collection.storage.info)
+
+    info, _ = await view.site.kept(f"info {collection.storage.name}", read)
+    return sum(info.parts.values()) if info.parts else info.bytes
 
 
 async def tokens(view: View) -> Reply:

@@ -6,6 +6,7 @@ from typing import Any
 from cybertools.tracking.reports import Table
 from cybertools.tracking.service.asking import watch_tracks
 from cybertools.tracking.service.replies import Reply
+from cybertools.tracking.service.web.periods import MICRO
 from cybertools.tracking.service.web.series import series
 from cybertools.tracking.service.web.site import Page, View
 from cybertools.tracking.service.web.stats import Stat, stats_of
@@ -14,6 +15,7 @@ __all__ = ["PAGES"]
 
 TOP = 8
 WITHIN = 900
+PRESENT = 50
 
 
 async def overview(view: View) -> Reply:
@@ -37,7 +39,7 @@ async def overview(view: View) -> Reply:
     )
     return view.render(
         "overview.html",
-        stats=stats_of(view, totals, old),
+        stats=stats_of(view, totals, old, None if earlier is None else earlier[1]),
         bars=bars,
         active=active,
         tasks=tasks.as_dicts(),
@@ -49,24 +51,31 @@ async def overview(view: View) -> Reply:
 
 async def now_page(view: View) -> Reply:
     """Who is in what at this moment, and what arrives."""
-    present, newest = await asyncio.gather(
-        view.report("present", within=WITHIN), view.report("changes", top=30)
+    end = int(view.moment) + 1
+    start = end - WITHIN
+    present, totals, newest = await asyncio.gather(
+        view.report("present", within=WITHIN, top=PRESENT),
+        view.report("totals", timeFrom=start, timeTo=end - MICRO),
+        view.report("changes", top=30),
     )
-    people = present.as_dicts()
+    (numbers,) = totals.as_dicts()
+    within = {"from": start, "to": end - 1}
     stats = [
-        Stat(view.say("Users"), view.format.number(len(people)), view.link("users")),
-        Stat(
-            view.say("Tasks"),
-            view.format.number(len({row["taskId"] for row in people})),
-            view.link("tasks"),
-        ),
-        Stat(
-            view.say("Tracks"),
-            view.format.number(sum(row["tracks"] for row in people)),
-            view.link("explore", **{"from": round(view.moment - WITHIN)}),
-        ),
+        Stat(label, view.format.number(numbers[name]), view.link("explore", **within, by=by))
+        for name, label, by in (
+            ("users", view.say("Users"), "userName"),
+            ("tasks", view.say("Tasks"), "taskId"),
+            ("tracks", view.say("Tracks"), None),
+        )
     ]
-    return view.render("now.html", people=people, newest=newest.as_dicts(), stats=stats)
+    return view.render(
+        "now.html",
+        people=present.as_dicts(),
+        newest=newest.as_dicts(),
+        stats=stats,
+        within=within,
+        most=PRESENT,
+    )
 
 
 async def live(view: View) -> Reply:

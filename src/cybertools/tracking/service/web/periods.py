@@ -10,7 +10,7 @@ from cybertools.tracking.errors import InvalidValue
 from cybertools.tracking.reports.periods import period_edges
 from cybertools.tracking.values import shown
 
-__all__ = ["NAMES", "Period", "check_zone", "chosen_period", "zones"]
+__all__ = ["MICRO", "NAMES", "Period", "check_zone", "chosen_period", "zones"]
 
 DAYS = {"today": 1, "7d": 7, "30d": 30, "90d": 90}
 
@@ -54,7 +54,8 @@ class Period:
     def before(self, moment: float) -> "tuple[Period, Period] | None":
         """The period of the same length before this one; and as much of it as this one has had.
 
-        :param moment: the present time: of a period that lasts still, only as much is compared.
+        :param moment: the present time: of a period that lasts still, only as much is compared,
+            in whole seconds, as addresses have them.
         """
         if self.first is None or self.last is None:
             return None
@@ -64,7 +65,7 @@ class Period:
         )
         if self.start is None or self.end is None or earlier.start is None:
             return None
-        had = min(self.end, max(moment, self.start)) - self.start
+        had = int(min(self.end, max(moment, self.start)) - self.start)
         same = Period("custom", self.zone, earlier.start, min(earlier.start + had, self.start))
         return earlier, same
 

@@ -44,21 +44,29 @@ async def series(
     values = _values(now)
     edges = period_edges(start, end, unit, view.zone)
     old = _ordered(before[0], earlier[0], unit) if before and earlier else []
-    return [
-        Bar(
-            view.format.period(edge, unit),
-            view.format.period(edge, unit, short=True),
-            values.get(edge, 0),
-            (old[place] if place < len(old) else 0) if old else None,
-            view.link(
-                "explore",
-                **_as_parameters(criteria, attributes),
-                **{"from": edge, "to": following - 1},
-                by="userName" if report == "active" else None,
-            ),
+    shared = {
+        **_as_parameters(criteria, attributes),
+        "by": "userName" if report == "active" else None,
+    }
+
+    def address(edge: int, following: int) -> str:
+        return view.link("explore", **shared, **{"from": edge, "to": following - 1})
+
+    nothing = (0 if old else None, None)
+    bars: list[Bar] = []
+    for place, (edge, following) in enumerate(pairwise(edges[: MOST_BARS + 1])):
+        before_value, times = old[place] if place < len(old) else nothing
+        bars.append(
+            Bar(
+                view.format.period(edge, unit),
+                view.format.period(edge, unit, short=True),
+                values.get(edge, 0),
+                before_value,
+                address(edge, following),
+                "" if times is None else address(*times),
+            )
         )
-        for place, (edge, following) in enumerate(pairwise(edges))
-    ][:MOST_BARS]
+    return bars
 
 
 async def _span(
@@ -109,13 +117,13 @@ def _values(table: Table) -> dict[int, int]:
     return {row[0]: row[value] for row in table}  # type: ignore[misc]
 
 
-def _ordered(table: Table, period: Period, unit: str) -> list[int]:
-    """The values of each part of a period, in their order."""
+def _ordered(table: Table, period: Period, unit: str) -> list[tuple[int, tuple[int, int]]]:
+    """The values of each part of a period, in their order, with its two ends."""
     if period.start is None or period.end is None:
         return []
     values = _values(table)
     edges = period_edges(period.start, period.end - 1, unit, period.zone)
-    return [values.get(edge, 0) for edge in edges[:-1]]
+    return [(values.get(pair[0], 0), pair) for pair in pairwise(edges)]
 
 
 def _as_parameters(criteria: dict[str, Any], attributes: tuple[str, ...]) -> dict[str, Any]:

@@ -262,16 +262,27 @@ class View:
     async def report(
         self, name: str, attributes: tuple[str, ...] = (), /, **arguments: Any
     ) -> Table:
-        """A report about the storage, counted now or a few seconds ago.
+        """A report about the page's storage: see `report_of`."""
+        return await self.report_of(self.collection, name, attributes, **arguments)
+
+    async def report_of(
+        self,
+        collection: Collection,
+        name: str,
+        attributes: tuple[str, ...] = (),
+        /,
+        **arguments: Any,
+    ) -> Table:
+        """A report about a storage, counted now or a few seconds ago.
 
         :param attributes: the names in the data that are among the criteria.
         """
         given = {key: value for key, value in arguments.items() if value is not None}
-        storage = with_attributes(self.storage, attributes)
+        storage = with_attributes(collection.storage, attributes)
         key = json.dumps([storage.name, name, given], sort_keys=True, default=str)
 
         async def make() -> Table:
-            return await self.work(run_report, storage, name, given)
+            return await collection.reader.work(run_report, storage, name, given)
 
         table, moment = await self.site.kept(key, make)
         self.counted_at = min(self.counted_at, moment)
