@@ -29,7 +29,7 @@ CONTRACT = {
     "values",
 }
 OPENING = "opening"
-ENGINES = {"btree", "btree_counting", "btree_moments", "remote", "sql", "zodb"}
+ENGINES = {"btree", "btree_counting", "btree_moments", "btree_queries", "remote", "sql", "zodb"}
 """Each other room is a door."""
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."))

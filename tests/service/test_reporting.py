@@ -84,7 +84,7 @@ def test_each_report_is_that_of_the_storage(filled: Running, database: str, name
 def test_criteria_and_parameters(filled: Running) -> None:
     table = report(filled, "top", what="userName", top=1, **{"data.state": "done", "taskId": "a*"})
     assert [row[:2] for row in table["rows"]] == [["u0", 3]]
-    assert table["parameters"] == {"what": "userName", "by": "tracks", "top": 1}
+    assert table["parameters"] == {"what": "userName", "by": "tracks", "top": 1, "detail": "all"}
     assert table["criteria"] == {"state": ["done"], "taskId": ["a*"]}
     table = report(filled, "counts", unit="week", timezone="Europe/Berlin", taskId=["a0", "a1"])
     assert sum(row[-1] for row in table["rows"]) == 8

@@ -33,6 +33,10 @@ __all__ = ["SqliteEngine", "names_in", "open_file"]
 INSERTED = (64, 32, 16, 8, 4, 2, 1)
 """How many tracks a statement inserts. After each, other threads may have Python to themselves."""
 
+MANY = 500
+"""More tracks than that are inserted one by one: a statement for several keeps what it needs to be
+undone by itself, which takes an import tens of megabytes."""
+
 APPLICATION_ID = 0x54524B53
 """What a file says it is (``file tracks.db`` shows it): TRKS."""
 
@@ -274,6 +278,9 @@ class SqliteEngine(SqlEngine):
 
     def insert_many(self, connection: Any, rows: list[Row]) -> None:
         """See `SqlEngine.insert_many`."""
+        if len(rows) > MANY:
+            connection.executemany(self.sql.insert, rows)
+            return
         start = 0
         for size, insert in self._inserts.items():
             while len(rows) - start >= size:
