@@ -428,9 +428,9 @@ def test_a_pipe_that_ends_early_is_survived() -> None:
 def test_streams_may_be_closed_by_whoever_starts_the_command(closed: str) -> None:
     Path("log.jsonl").write_bytes(lines_of({"taskId": "t", "userName": "u", "data": {}}, "[]"))
     tracks = f"'{sys.executable}' -m cybertools.tracking"
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S602
         f"{tracks} import log.jsonl {closed} && {tracks} import - {closed}",
-        shell=True,  # noqa: S602
+        shell=True,
         input=b"",
         capture_output=True,
         check=False,
