@@ -440,6 +440,12 @@ def test_streams_may_be_closed_by_whoever_starts_the_command(closed: str) -> Non
     assert "Nothing is wrong" in run("check").out
 
 
+def test_one_run_is_no_runs() -> None:
+    line = lines_of({"taskId": "t", "userName": "u", "data": {}})
+    assert run("import", "-", stdin=line).out.endswith("\n1 new run\n")
+    assert run("import", "-", stdin=line * 2).out.endswith("\n0 new runs\n")
+
+
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_an_import_with_an_exact_receipt(ended_by: signal.Signals) -> None:
     run("sample", "--tracks", "400000", "--out", "log.jsonl")

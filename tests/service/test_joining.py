@@ -17,7 +17,7 @@ LARGE = {"text": "x" * 1_000}
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     place: Path = tmp_path_factory.mktemp("joining")
-    with running(f"sqlite:{place}/tracks.db", page_tracks_most=100_000) as found:
+    with running(f"sqlite:{place}/tracks.db", page_tracks_most=100_000, head_seconds=0.3) as found:
         yield found
 
 
@@ -80,3 +80,44 @@ def test_who_leaves_before_the_answer_disturbs_nobody(service: Running) -> None:
             connection.sendall(request("POST", TRACKS, ITEM))
     assert service.save().status_code == 201
     assert len(service.get("tracks", limit=100_000)["tracks"]) > before
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 10_000_000,
+        b"GET /healthz HTTP/1.1\r\n" + b"X: x\r\n" * 2_000_000,
+        b"GET /" + b"x" * 10_000_000,
+    ],
+    ids=["header", "headers", "address"],
+)
+def test_a_head_without_an_end_is_refused(tmp_path: Path, head: bytes) -> None:
+    place = f"sqlite:{tmp_path}/tracks.db"
+    with running(place, head_seconds=PATIENCE) as service, connected(service) as connection:
+        try:
+            connection.sendall(head)
+            answer = rest(connection)
+        except ConnectionError:  # it was closed before all of it was sent
+            return
+        assert answer.startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("first", [b"", request("GET", "/healthz")], ids=["first", "second"])
+def test_a_head_that_does_not_come_closes_the_connection(service: Running, first: bytes) -> None:
+    with connected(service) as connection:
+        connection.sendall(first + b"GET /healthz HTTP/1.1\r\n")
+        answer = rest(connection)
+    assert answer.count(b"200 OK") == bool(first)
+    with connected(service) as connection:
+        assert rest(connection) == b""  # nothing was ever asked
+
+
+def test_an_answer_may_take_longer_than_a_head(service: Running) -> None:
+    with connected(service) as connection:
+        connection.sendall(request("GET", "/api/storages/tracks/stream"))
+        connection.settimeout(1.0)
+        with pytest.raises(TimeoutError):
+            rest(connection)
+        connection.settimeout(PATIENCE)
+        service.save(taskId="later")
+        assert b"later" in connection.recv(1 << 16)

@@ -155,7 +155,7 @@ def _print_report(report: Report, json: bool, interrupted: bool = False) -> None
     for name, counts in [*lines, *([("all", report.as_dict())] if several else [])]:
         figures = (f"{counts[n]:,} {n}" for n in ("read", "stored", "duplicate", "rejected"))
         print(f"{name}: {', '.join(figures)}")
-    print(f"{report.runs:,} new runs")
+    print(f"{report.runs:,} new {'run' if report.runs == 1 else 'runs'}")
     for path in dict.fromkeys(file.rejects for file in report.files if file.rejects):
         print(f"The rejected lines, with their reasons, are in {path}.")
 

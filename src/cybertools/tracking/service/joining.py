@@ -1,11 +1,17 @@
-"""The server's HTTP protocol, with the head and the body of an answer in one packet."""
+"""The server's HTTP protocol: bounds for the head of a request; answers in one packet."""
 
 import asyncio
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+if TYPE_CHECKING:
+    from cybertools.tracking.service.app import Application
+
 __all__ = ["JoiningProtocol"]
+
+HEAD_BYTES = 64 << 10
+"""Of a request line with its headers; a few more are let through where they come at once."""
 
 MOST = 1 << 16
 """Bytes that are held back; with more they leave at once, so that the transport can say stop."""
@@ -16,12 +22,60 @@ class JoiningProtocol(HttpToolsProtocol):
 
     The server writes the head of an answer and its body one after the other. Each write is a call
     of the system that wakes the client, which cannot do anything with the head alone.
+
+    The head of a request is bounded in size and in time, since no token is asked for before it is
+    complete.
     """
+
+    _heads = 0
+    """The heads that have begun, and those that were complete: odd within one."""
+    _head_bytes = 0
+    _looking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol.connection_made`."""
         joining = _Joining(cast("asyncio.Transport", transport), self.loop)
         super().connection_made(cast("asyncio.Transport", joining))
+        self._look_later()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol.connection_lost`."""
+        if self._looking is not None:
+            self._looking.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol.data_received`."""
+        before = self._heads
+        super().data_received(data)
+        if self._heads != before or not before % 2:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"The headers must have at most {HEAD_BYTES:,} bytes.")
+
+    def on_message_begin(self) -> None:
+        """See `HttpToolsProtocol`."""
+        self._heads += 1
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """See `HttpToolsProtocol`."""
+        self._heads += 1
+        super().on_headers_complete()
+
+    def _look_later(self) -> None:
+        seconds = cast("Application", self.config.app).service.settings.head_seconds
+        self._looking = self.loop.call_later(seconds, self._look, self._heads)
+
+    def _look(self, before: int) -> None:
+        begun = self._heads == 0 or self._heads % 2
+        # What a client sends while an earlier answer goes on is not read: it cannot be completed.
+        if begun and self._heads == before and not self.pipeline:
+            self.transport.close()
+        else:
+            self._look_later()
 
 
 class _Joining:

@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 BACKLOG = 2_048
 """Connections that may wait to be accepted."""
 
-HEADER_BYTES = 64 << 10
-
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep others from running Python. By default these are 5 ms, in which the
 writer could commit several times; it needs a moment between any two statements."""
@@ -99,7 +97,6 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=bool(proxies),
                 forwarded_allow_ips=",".join(proxies),
-                h11_max_incomplete_event_size=HEADER_BYTES,
             )
         )
         self._service: Service = app.service

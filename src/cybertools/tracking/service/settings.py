@@ -44,6 +44,9 @@ class Settings:
     """The highest limit that a page may have."""
     line_streams: int = 8
     """Of each storage: queries that are sent as lines at the same time."""
+    head_seconds: float = 20.0
+    """How long a client may take to send a request line with its headers, or twice as long at most;
+    then its connection is closed."""
     stall_seconds: float = 60.0
     """How long a client may take nothing of an answer until it is cut off."""
 
