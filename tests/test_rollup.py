@@ -80,7 +80,7 @@ REPORTS = st.one_of(
             "name": st.just("top"),
             "what": st.sampled_from(("taskId", "userName")),
             "top": st.integers(1, 3),
-            "detail": st.just("none"),
+            "detail": st.sampled_from(("all", "none")),
         }
     ),
 )
@@ -189,6 +189,7 @@ def test_it_answers_once_somebody_asked_for_days(url: str) -> None:
         edges = period_edges(MOMENTS[0], MOMENTS[0] + 29 * DAY, "week", "Europe/Berlin")
         assert is_answered(storage, (), "tracks", "users", "tasks", "runs", "first", "last")
         assert is_answered(storage, ("taskId",), "tracks")
+        assert is_answered(storage, ("taskId",), "tracks", "users", "runs", "first", "last")
         assert is_answered(storage, (Periods(edges, "Europe/Berlin"),), "users", "tracks")
         assert not is_answered(storage, (Periods(tuple(e + 1 for e in edges)),), "tracks")
 

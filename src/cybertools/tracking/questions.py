@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 from cybertools.tracking.criteria import Criteria
 
 __all__ = [
+    "DIFFERENT",
     "STEPS_LIMIT",
     "Answer",
     "Cohorts",
@@ -45,6 +46,9 @@ None."""
 
 Measure: TypeAlias = Literal["tracks", "tasks", "users", "runs", "first", "last"]
 """How many tracks there are, or different tasks, users, runs; the first or last time stamp."""
+
+DIFFERENT: dict[str, Measure] = {"taskId": "tasks", "userName": "users", "runId": "runs"}
+"""Of each name, the measure that is how many different ones there are."""
 
 Per: TypeAlias = Literal["userName", "runId"]
 """Whose tracks are looked at one after the other."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cybertools.tracking.interfaces import Storage
-from cybertools.tracking.questions import Groups, Key, Measure, Periods
+from cybertools.tracking.questions import DIFFERENT, Groups, Key, Measure, Periods
 from cybertools.tracking.reports.kinds import (
     Attribute,
     Detail,
@@ -82,9 +82,8 @@ def _by_period(
         there = {row[0]: row for row in rows}
         places = range(rows[0][0], rows[-1][0] + 1)
         rows = [there.get(place, (place, *(0,) * width)) for place in places]
-    names = {row[0]: "" for row in rows}
-    for place in names:
-        names[place] = period_name(edges[place], unit, timezone)
+    shown = {row[0] for row in rows}
+    names = {place: period_name(edges[place], unit, timezone) for place in shown}
     return [(edges[place], names[place], *rest) for place, *rest in rows]
 
 
@@ -108,7 +107,7 @@ def top(
     numbers: list[Measure] = [m for m in _NUMBERS if m == by]
     ends: list[Measure] = []
     if detail == "all":
-        numbers += [m for m in _NUMBERS if m not in (by, _SELF.get(what))]
+        numbers += [m for m in _NUMBERS if m not in (by, DIFFERENT.get(what))]
         ends = ["first", "last"]
     measures: tuple[Measure, ...] = (*numbers, *ends)
     question = Groups(storage.parse(criteria), (key_of(what),), measures, top)
@@ -123,7 +122,6 @@ def top(
 
 
 _NUMBERS: tuple[Measure, ...] = ("tracks", "tasks", "users", "runs")
-_SELF = {"taskId": "tasks", "userName": "users", "runId": "runs"}
 
 
 @report

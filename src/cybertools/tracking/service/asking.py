@@ -23,7 +23,7 @@ from cybertools.tracking.service.writing import Overloaded
 from cybertools.tracking.track import Row
 from cybertools.tracking.values import check_run_id, check_text, parse_track_id, track_id
 
-__all__ = ["ENDPOINTS", "lines", "page_limit", "whole_number"]
+__all__ = ["ENDPOINTS", "lines", "page_limit", "whole", "whole_number"]
 
 T = TypeVar("T")
 
@@ -201,8 +201,11 @@ def required(parameters: dict[str, str], name: str) -> str:
 def whole_number(parameters: dict[str, str], name: str) -> int | None:
     """A parameter that is a whole number, from 0."""
     text = parameters.get(name)
-    if text is None:
-        return None
+    return None if text is None else whole(name, text)
+
+
+def whole(name: str, text: str) -> int:
+    """The whole number, from 0, that a text of a parameter is."""
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise InvalidType(f"{name} must be a whole number, not {text!r:.60}.")
     return int(text)

@@ -15,7 +15,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as Request
 
 from cybertools.tracking.errors import TrackingError
-from cybertools.tracking.service.gate import Scope
+from cybertools.tracking.service.gate import Principal, Scope
 from cybertools.tracking.service.problems import Bad, as_reply
 from cybertools.tracking.service.replies import Reply, send
 from cybertools.tracking.service.requests import Call, Gone
@@ -91,7 +91,8 @@ class Door:
                 return await endpoint.handler(self._service, call)
             await self._let_in(call, endpoint.scope)
             answer = await endpoint.handler(self._service, call)
-            return answer if type(answer.body) is bytes else self._staying(answer, call)
+            again = partial(self._admit, call, endpoint.scope)
+            return while_let_in(answer, again, self._service.settings.admitted_seconds)
         except TrackingError as error:
             answer = as_reply(error)
             if answer.status >= 500 and not isinstance(error, Overloaded):
@@ -104,19 +105,13 @@ class Door:
             log.exception("A request has failed.", extra={"route": endpoint.path})
             return as_reply(Bad("internal", "The service has failed; its log says why."))
 
-    def _staying(self, answer: Reply, call: Call) -> Reply:
-        scope = self._endpoint.scope or "admin"
-        name = call.parts["storage"] if self._has_storage else None
-        admit = partial(
-            self._service.gate.admit, call.credential, scope, name, call.origin, call.client
-        )
-        return while_let_in(answer, admit, self._service.settings.admitted_seconds)
-
     async def _let_in(self, call: Call, scope: Scope) -> None:
+        call.principal = await self._admit(call, scope)
+        if self._has_storage and self._endpoint.opens:
+            call.collection = await self._service.storages.get(call.parts["storage"])
+
+    async def _admit(self, call: Call, scope: Scope) -> Principal:
         name = call.parts["storage"] if self._has_storage else None
-        service = self._service
-        call.principal = await service.gate.admit(
+        return await self._service.gate.admit(
             call.credential, scope, name, call.origin, call.client
         )
-        if name is not None and self._endpoint.opens:
-            call.collection = await service.storages.get(name)

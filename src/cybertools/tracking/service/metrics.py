@@ -1,6 +1,7 @@
 """What the service tells Prometheus."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -18,6 +19,8 @@ __all__ = ["Metrics"]
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 TRACKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+
+M = TypeVar("M", Counter, Histogram)
 
 
 class Metrics:
@@ -52,10 +55,10 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         # A label's child is found by its values each time; these are few, and asked for often.
-        self._counts: dict[tuple[str, str, int], Counter] = {}
-        self._times: dict[tuple[str, str], Histogram] = {}
-        self._outcomes: dict[tuple[str, str], Counter] = {}
-        self._sizes: dict[str, Histogram] = {}
+        self._counts: dict[tuple[object, ...], Counter] = {}
+        self._times: dict[tuple[object, ...], Histogram] = {}
+        self._outcomes: dict[tuple[object, ...], Counter] = {}
+        self._sizes: dict[tuple[object, ...], Histogram] = {}
 
     def watch(self, opened: Callable[[], Mapping[str, Collection]], memory: Memory) -> None:
         """Tell what is going on in storages, and in the memory for bodies."""
@@ -63,13 +66,8 @@ class Metrics:
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request."""
-        count = self._counts.get((method, route, status))
-        if count is None:
-            count = self._requests.labels(method, route, str(status))
-            self._counts[method, route, status] = count
-            self._times[method, route] = self._seconds.labels(method, route)
-        count.inc()
-        self._times[method, route].observe(seconds)
+        _child(self._counts, self._requests, method, route, status).inc()
+        _child(self._times, self._seconds, method, route).observe(seconds)
 
     def committed(self, storage: str, answers: list[Answer]) -> None:
         """Count what became of the tracks of a commit."""
@@ -81,18 +79,19 @@ class Metrics:
                 outcomes[outcome] = outcomes.get(outcome, 0) + 1
                 total += 1
         for outcome, number in outcomes.items():
-            count = self._outcomes.get((storage, outcome))
-            if count is None:
-                count = self._outcomes[storage, outcome] = self._saved.labels(storage, outcome)
-            count.inc(number)
-        size = self._sizes.get(storage)
-        if size is None:
-            size = self._sizes[storage] = self._commits.labels(storage)
-        size.observe(total)
+            _child(self._outcomes, self._saved, storage, outcome).inc(number)
+        _child(self._sizes, self._commits, storage).observe(total)
 
     def text(self) -> bytes:
         """All figures, as Prometheus reads them."""
         return generate_latest(self._registry)
+
+
+def _child(known: dict[tuple[object, ...], M], metric: M, *labels: object) -> M:
+    child = known.get(labels)
+    if child is None:
+        child = known[labels] = metric.labels(*labels)
+    return child
 
 
 class _Present(Collector):

@@ -1,6 +1,7 @@
 """Contents as they are stored, given out and taken in: for copies from one storage to another."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 from cybertools.tracking.codec import decode
 from cybertools.tracking.codec.contents import (
@@ -12,9 +13,9 @@ from cybertools.tracking.codec.contents import (
     tracks_from,
 )
 from cybertools.tracking.criteria import Criteria
-from cybertools.tracking.errors import InvalidType, StorageError
+from cybertools.tracking.errors import StorageError
 from cybertools.tracking.interfaces import Storage
-from cybertools.tracking.service.asking import lines, whole_number
+from cybertools.tracking.service.asking import lines, required, whole_number
 from cybertools.tracking.service.endpoints import Endpoint
 from cybertools.tracking.service.problems import Bad
 from cybertools.tracking.service.replies import Reply, reply
@@ -25,6 +26,8 @@ from cybertools.tracking.track import Row
 from cybertools.tracking.values import check_text, track_id
 
 __all__ = ["ENDPOINTS"]
+
+T = TypeVar("T")
 
 
 async def get_highest(_service: Service, call: Call) -> Reply:
@@ -62,10 +65,7 @@ async def get_keys(service: Service, call: Call) -> Reply:
 
 async def put_runs(_service: Service, call: Call) -> Reply:
     """Store runs under their ids."""
-    engine = call.collection.storage.engine
-    body = await _lines(call)
-    await call.collection.reader.work(lambda: engine.put_runs(runs_from(body)))
-    return Reply(204)
+    return await _put(call, call.collection.storage.engine.put_runs, runs_from)
 
 
 async def put_tracks(_service: Service, call: Call) -> Reply:
@@ -104,20 +104,23 @@ def _is_taken(storage: Storage, rows: list[Row]) -> bool:
 
 async def put_keys(_service: Service, call: Call) -> Reply:
     """Spend keys."""
-    engine = call.collection.storage.engine
-    body = await _lines(call)
-    await call.collection.reader.work(lambda: engine.put_keys(keys_from(body)))
-    return Reply(204)
+    return await _put(call, call.collection.storage.engine.put_keys, keys_from)
 
 
 async def retire(_service: Service, call: Call) -> Reply:
     """Give no id up to one to a track that is saved from now on."""
     call.parameters()
-    asked: dict[str, Any] = await call.json("highest")
-    if "highest" not in asked:
-        raise InvalidType("highest is missing.")
-    number = number_from(asked["highest"], "highest", least=0)
+    highest = required(await call.json("highest"), "highest")
+    number = number_from(highest, "highest", least=0)
     await call.collection.reader.work(call.collection.storage.engine.retire, number)
+    return Reply(204)
+
+
+async def _put(
+    call: Call, put: Callable[[list[T]], None], read: Callable[[bytes], list[T]]
+) -> Reply:
+    body = await _lines(call)
+    await call.collection.reader.work(lambda: put(read(body)))
     return Reply(204)
 
 

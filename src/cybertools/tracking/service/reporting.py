@@ -12,16 +12,16 @@ from cybertools.tracking.codec import (
 )
 from cybertools.tracking.codec.questions import answer_json, question_from
 from cybertools.tracking.criteria import Criteria
-from cybertools.tracking.errors import InvalidType, InvalidValue, UnknownCriterion
+from cybertools.tracking.errors import InvalidValue, UnknownCriterion
 from cybertools.tracking.interfaces import Engine, Storage
 from cybertools.tracking.questions import Question
 from cybertools.tracking.reports import REPORTS, Parameter, ReportSpec
+from cybertools.tracking.service.asking import whole
 from cybertools.tracking.service.endpoints import Endpoint, Handler
 from cybertools.tracking.service.replies import JSON, Reply
 from cybertools.tracking.service.requests import Call
 from cybertools.tracking.service.service import Service
 from cybertools.tracking.service.storages import with_attributes
-from cybertools.tracking.values import shown
 
 __all__ = ["CSV", "ENDPOINTS"]
 
@@ -126,12 +126,6 @@ def _as_it_is(_name: str, text: str) -> str:
     return text
 
 
-def _whole(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise InvalidType(f"{name} must be a whole number, not {shown(text)}.")
-    return int(text)
-
-
 def _seconds(_name: str, text: str) -> str | float:
     """A bare number is seconds; any other text is left to the report."""
     try:
@@ -141,7 +135,7 @@ def _seconds(_name: str, text: str) -> str | float:
 
 
 _READERS: dict[str, Callable[[str, str], Any]] = {
-    "number": _whole,
+    "number": whole,
     "duration": _seconds,
     "time": _seconds,
 }

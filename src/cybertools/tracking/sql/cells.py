@@ -6,12 +6,13 @@ before it, is added in the same statements, so that an answer is what the tracks
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from cybertools.tracking.questions import Answer, Groups, Measure, Periods
-from cybertools.tracking.sql.aggregates import MICRO
+from cybertools.tracking.criteria import Match
+from cybertools.tracking.questions import DIFFERENT, Answer, Groups, Measure, Periods
+from cybertools.tracking.sql.aggregates import MICRO, answer_from, bound_for
 from cybertools.tracking.sql.days import ALL, DAY, LEVELS, Days
 from cybertools.tracking.sql.statements import Bound, Dialect, Tables
 
@@ -23,7 +24,7 @@ KINDS = ("taskId", "userName", "runId")
 LEVELS_OF = {"taskId": LEVELS, "userName": LEVELS, "runId": (DAY, ALL)}
 """Runs are about as many as their cells, and nobody asks for those of each week or month."""
 
-COUNTED: dict[Measure, str] = {"tasks": "taskId", "users": "userName", "runs": "runId"}
+COUNTED = {measure: name for name, measure in DIFFERENT.items()}
 
 Times: TypeAlias = tuple[float | None, float | None]
 """From when to when, both included; None where it is open."""
@@ -45,7 +46,7 @@ def can_answer(question: object) -> bool:
         case (Periods(),):
             return question.top is None and numbers == {*question.measures}
         case ("taskId" | "userName",):
-            return question.top is not None and question.measures == ("tracks",)
+            return question.top is not None and question.measures[0] == "tracks"
     return False
 
 
@@ -172,10 +173,21 @@ class Cells:
                 return self._by_period(times, periods.edges, question.measures)
         (kind,) = question.keys
         rows = self._within(str(kind), times)
-        return self._all(
+        most = self._all(
             f"SELECT key, n FROM ({rows.sql}) AS found ORDER BY n DESC, key LIMIT ?",
             [*rows.values, question.top],
         )
+        if question.measures == ("tracks",) or not most:
+            return most
+        return self._about(question, Match(str(kind), tuple(key for key, _ in most)))
+
+    def _about(self, question: Groups, match: Match) -> Answer:
+        """What cells do not have, counted of the tracks of the highest alone."""
+        criteria = replace(question.criteria, matches=(match,))
+        question = replace(question, criteria=criteria, top=None)
+        bound = bound_for(question, self.tables, self.dialect)
+        rows = answer_from(question, self._all(bound.sql, bound.values), self.dialect)
+        return sorted(rows, key=lambda row: (-row[1], row[0]))
 
     def _totals(self, times: Times, measures: Sequence[Measure]) -> tuple[Any, ...]:
         found: dict[str, Number] = {}

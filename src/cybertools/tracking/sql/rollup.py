@@ -27,7 +27,7 @@ from cybertools.tracking.sql.days import days_of
 if TYPE_CHECKING:
     from cybertools.tracking.sql.engine import SqlEngine
 
-__all__ = ["LEAST", "Rollup"]
+__all__ = ["FOLD_SECONDS", "LEAST", "Rollup"]
 
 LEAST = 50_000
 """Tracks of a storage that gets a rollup; fewer are counted soon enough."""
@@ -46,6 +46,9 @@ MOST_ZONES = 4
 
 PAUSE_SECONDS = 0.02
 """Between two steps."""
+
+FOLD_SECONDS = 0.1
+"""How long those who only want to bring a rollup up to date wait for others that write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,11 @@ class _State:
         """How much, at most, there is to add to the cells."""
         return max(0, self.top - zone.upto) + self.changes
 
+    @property
+    def most_pending(self) -> int:
+        """How much there is to add to the cells of the zone that has most of it pending."""
+        return max(map(self.pending, self.zones), default=0)
+
     def can_use(self, zone: _Zone) -> bool:
         """Whether the cells of that zone are of use."""
         return zone.is_current and self.last < days_of(zone.name).starts[-1]
@@ -117,15 +125,21 @@ class Rollup:
             return None
         zone = next((k.timezone for k in question.keys if isinstance(k, Periods)), None)
         try:
-            self._refresh(zone)
             with self._engine.snapshot() as connection:
-                return self._answered(connection, question, zone)
+                state = self._state(connection)
+                wanted = self._wants(state, zone)
+                if not wanted and state.most_pending <= self.pending:
+                    return self._answered(connection, state, question, zone)
+            self._refresh(state, zone if wanted else None)
+            with self._engine.snapshot() as connection:
+                return self._answered(connection, self._state(connection), question, zone)
         except StorageError:
             # This role may only read, say, or others are writing; tracks can still be counted.
             return None
 
-    def _answered(self, connection: Any, question: Groups, zone: str | None) -> Answer | None:
-        state = self._state(connection)
+    def _answered(
+        self, connection: Any, state: _State, question: Groups, zone: str | None
+    ) -> Answer | None:
         # Days of the zone that was asked for are whole in its own cells.
         for kept in sorted(state.zones, key=lambda kept: kept.name != zone):
             if state.can_use(kept) and state.pending(kept) <= MOST_PENDING:
@@ -172,24 +186,22 @@ class Rollup:
 
     # Keeping it
 
-    def _refresh(self, zone: str | None) -> None:
-        """Make it, add a time zone to it, or bring it up to date, where it is time to."""
-        with self._engine.snapshot() as connection:
-            state = self._state(connection)
+    def _wants(self, state: _State, zone: str | None) -> bool:
+        """Whether the days of that zone are to be kept from now on."""
         current = {kept.name for kept in state.zones if kept.is_current}
-        wanted = zone is not None and zone not in current
-        if wanted and (state.top < self.least or len(current) >= MOST_ZONES):
-            wanted = False
-        pending = max(map(state.pending, state.zones), default=0)
-        if not (wanted or pending > self.pending):
-            return
+        if zone is None or zone in current:
+            return False
+        return state.top >= self.least and len(current) < MOST_ZONES
+
+    def _refresh(self, state: _State, wanted: str | None) -> None:
+        """Make it, add a time zone to it, and bring it up to date."""
         if not state.exists:
             with self._engine.writing() as connection:
                 self._execute(connection, self._engine.dialect.rollup)
         settled = self._engine.settled()
         while True:
             with self._engine.folding() as connection:
-                if self._step(connection, zone if wanted else None, settled):
+                if self._step(connection, wanted, settled):
                     return
             time.sleep(PAUSE_SECONDS)
 

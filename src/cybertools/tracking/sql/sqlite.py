@@ -25,6 +25,7 @@ from cybertools.tracking.interfaces import Info, Storage, attributes_of
 from cybertools.tracking.sql import rollup_tables
 from cybertools.tracking.sql.engine import CHUNK, SqlEngine
 from cybertools.tracking.sql.pool import BUSY_SECONDS, Pool
+from cybertools.tracking.sql.rollup import FOLD_SECONDS
 from cybertools.tracking.sql.statements import Bound, Dialect, Part, Tables
 from cybertools.tracking.track import Row, RunRow, Track
 
@@ -79,10 +80,6 @@ CREATE VIEW {view} AS SELECT printf('%07d', number) AS id, taskId, runId, userNa
     strftime('%Y-%m-%dT%H:%M:%fZ', timeStamp, 'unixepoch') AS time, data FROM {tracks};
 CREATE INDEX {runs}_finished ON {runs} (id) WHERE finished
 """
-
-
-FOLD_SECONDS = 0.1
-"""How long those who only want to bring a rollup up to date wait for others that write."""
 
 
 class SqliteDialect(Dialect):

@@ -17,6 +17,11 @@ __all__ = ["PATHS"]
 
 RUN = path_parameter("runId", {"type": "integer", "minimum": 1}, "The run's id.", 1)
 
+_STATE = parameter(
+    "state",
+    {"enum": ["all", "finished", "current"], "default": "all"},
+    "Only the runs in that state.",
+)
 _TO_OPEN: Schema = {
     "oneOf": [
         ref("OpenRun"),
@@ -34,11 +39,7 @@ PATHS: dict[str, Schema] = {
             "The runs",
             {"200": answer("Runs, in order of their ids.", ref("RunPage"))},
             [
-                parameter(
-                    "state",
-                    {"enum": ["all", "finished", "current"], "default": "all"},
-                    "Only the runs in that state.",
-                ),
+                _STATE,
                 parameter("taskId", TEXT, "Only the runs of that task."),
                 PAGE_LIMIT,
                 parameter("after", {"type": "integer", "minimum": 0}, "After the run of that id."),
@@ -53,13 +54,7 @@ PATHS: dict[str, Schema] = {
             "countRuns",
             "How many runs there are",
             {"200": answer("Their number.", ref("Count"))},
-            [
-                parameter(
-                    "state",
-                    {"enum": ["all", "finished", "current"], "default": "all"},
-                    "Only the runs in that state.",
-                )
-            ],
+            [_STATE],
             description="Scope: read.",
         ),
     },

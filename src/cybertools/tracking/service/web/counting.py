@@ -2,16 +2,14 @@
 
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.interfaces import Storage
-from cybertools.tracking.questions import Groups, Measure
+from cybertools.tracking.questions import DIFFERENT, Groups
 
-__all__ = ["COUNTED", "different"]
-
-COUNTED: dict[str, Measure] = {"taskId": "tasks", "userName": "users", "runId": "runs"}
+__all__ = ["different"]
 
 
 def different(storage: Storage, criteria: Criteria, by: str) -> int | None:
     """How many different ones; None for what is counted in another way."""
-    if by not in COUNTED:
+    if by not in DIFFERENT:
         return None
-    found = storage.engine.aggregate(Groups(criteria, (), (COUNTED[by],)))
+    found = storage.engine.aggregate(Groups(criteria, (), (DIFFERENT[by],)))
     return next((int(row[0]) for row in found), 0)

@@ -11,10 +11,11 @@ from cybertools.tracking.codec import DATA_PREFIX, criteria_from, row_json
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.errors import InvalidValue
 from cybertools.tracking.interfaces import Storage
+from cybertools.tracking.questions import DIFFERENT
 from cybertools.tracking.reports import Table
 from cybertools.tracking.service.asking import lines
 from cybertools.tracking.service.replies import LINES, Header, Reply
-from cybertools.tracking.service.web.counting import COUNTED, different
+from cybertools.tracking.service.web.counting import different
 from cybertools.tracking.service.web.periods import Period
 from cybertools.tracking.service.web.series import series
 from cybertools.tracking.service.web.site import SECURITY, Page, View
@@ -27,7 +28,7 @@ __all__ = ["PAGES", "Asked", "asked_for"]
 PAGE = 50
 TOP = 12
 
-NAMES = tuple(COUNTED)
+NAMES = tuple(DIFFERENT)
 FORMATS = ("jsonl", "csv")
 
 

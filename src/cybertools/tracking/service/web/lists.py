@@ -42,14 +42,9 @@ async def _listed(view: View, what: str) -> Reply:
     if find:
         criteria[what] = f"{find}*"
     table, count = await asyncio.gather(
-        view.report("top", what=what, by=by, top=rows + 1, detail="none", **criteria),
+        view.report("top", what=what, by=by, top=rows + 1, **criteria),
         view.work(different, view.storage, view.storage.parse(criteria), what),
     )
-    names = [row[0] for row in table]
-    if names:
-        # All numbers are counted of those alone that are shown.
-        shown_ones = {**period.criteria, what: names}
-        table = await view.report("top", what=what, by=by, top=len(names), **shown_ones)
     found = table.as_dicts()
     return view.render(
         "list.html",

@@ -29,6 +29,7 @@ from cybertools.tracking.sql.postgres.connecting import (
 from cybertools.tracking.sql.postgres.dialect import PostgresDialect, stored
 from cybertools.tracking.sql.postgres.pooling import PAUSE_SECONDS, Pool
 from cybertools.tracking.sql.postgres.schema import create_attribute_indexes
+from cybertools.tracking.sql.rollup import FOLD_SECONDS
 from cybertools.tracking.sql.statements import Part, Tables
 from cybertools.tracking.track import Row, RunRow
 
@@ -36,9 +37,6 @@ __all__ = ["PostgresEngine"]
 
 FEW = 20
 """Up to so many rows are inserted in one go; COPY pays off for more."""
-
-FOLD_SECONDS = 0.1
-"""How long those who only want to bring a rollup up to date wait for others that save."""
 
 _T = TypeVar("_T")
 _UNDONE = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable, Undone)
