@@ -193,17 +193,16 @@ def one_cut_after_the_other(
     """A storage whose connection is cut at the next request, then at the one after that, …
 
     With it the same storage without the proxy, and another task each time. Ends when all of what
-    was done with the storage came before the cut.
+    was done with the storage came before the cut. Its connection is a new one each time, on which
+    no statement has been prepared.
     """
-    with (
-        open_storage(database) as direct,
-        open_storage(by_way_of(through, database)) as tracks,
-    ):
+    with open_storage(database) as direct:
         for cut in count():
             before = through.cuts
-            len(tracks)  # has a connection that works
-            through.cut(cut, answered)
-            yield direct, tracks, f"a{cut:02}"
+            with open_storage(by_way_of(through, database)) as tracks:
+                len(tracks)  # has a connection that works
+                through.cut(cut, answered)
+                yield direct, tracks, f"a{cut:02}"
             assert direct.check() == []
             if through.cuts == before:
                 return

@@ -85,6 +85,7 @@ def tracks(url: str) -> Iterator[Storage]:
 def statements(tracks: Storage, monkeypatch: pytest.MonkeyPatch) -> list[Statement]:  # noqa: ARG001
     """The statements that are executed from now on, with their values."""
     from cybertools.tracking.sql.postgres.connecting import Connection
+    from cybertools.tracking.sql.postgres.direct import Direct
 
     seen: list[Statement] = []
     execute = Connection.execute
@@ -99,7 +100,14 @@ def statements(tracks: Storage, monkeypatch: pytest.MonkeyPatch) -> list[Stateme
         seen.append((sql, None))
         return as_it_is(self, sql)
 
+    row = Direct.row
+
+    def recorded_directly(self: Direct, raw: Any, values: Any) -> Any:
+        seen.append((self.sql, values))
+        return row(self, raw, values)
+
     monkeypatch.setattr(Connection, "execute", recorded)
+    monkeypatch.setattr(Direct, "row", recorded_directly)
     monkeypatch.setattr(Connection, "execute_as_it_is", recorded_as_it_is)
     return seen
 

@@ -543,6 +543,17 @@ class Engine(ABC):
     def save_all(self, records: Iterable[Record]) -> Receipt:
         """Store all records or, if one is refused or the iterable raises, none."""
 
+    def save_but_commit(
+        self,
+        records: list[Record],  # noqa: ARG002
+    ) -> tuple[Receipt, Callable[[], None]] | None:
+        """Save without waiting, and give what commits it: for any thread, to be called once.
+
+        Nobody else can save before that. None where this would have to wait for others, or where
+        the engine has no such way.
+        """
+        return None
+
     @abstractmethod
     def update(self, number: int, json: str, overwrite: bool) -> bool:
         """Merge data into those of a track, or replace them; False if there is no such track."""

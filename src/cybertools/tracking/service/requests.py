@@ -7,7 +7,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 import zstandard
 from starlette.types import Receive
@@ -28,6 +28,10 @@ from cybertools.tracking.service.writing import Overloaded
 from cybertools.tracking.values import kind_of, shown
 
 __all__ = ["LARGE", "Call", "Gone", "Memory", "parsed_json"]
+
+
+MOST_PAIRS = 100_000
+"""Parameters of one request."""
 
 
 class Gone(Exception):
@@ -224,11 +228,19 @@ class Call:
 def parsed_pairs(text: bytes) -> Pairs:
     """Parameters as a URL or a form has them."""
     try:
-        return parse_qsl(
-            text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100_000
-        )
+        parts = text.decode("ascii").split("&")
+        if len(parts) > MOST_PAIRS:
+            raise ValueError(f"more than {MOST_PAIRS} parameters")
+        pairs = (part.partition("=") for part in parts if part)
+        return [(_unquoted(name), _unquoted(value)) for name, _, value in pairs]
     except ValueError:
         raise Bad("malformed", "The parameters are no UTF-8, encoded as in a URL.") from None
+
+
+def _unquoted(text: str) -> str:
+    if "%" in text or "+" in text:
+        return unquote_plus(text, errors="strict")
+    return text
 
 
 def parsed_json(body: bytes) -> Any:

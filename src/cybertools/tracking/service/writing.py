@@ -4,11 +4,17 @@ Requests hand over what they have to save and wait. One thread takes all that ha
 one transaction, and answers each after the commit; meanwhile the next ones gather. So a save costs
 a share of a flush to disk, the less the more there is to do, and nothing waits for a timer. Where
 an engine gets more done with several writers there are several such threads.
+
+A small group is saved in the event loop where the engine can do so without waiting, as soon as no
+further request is there to be read: between any two statements a thread would wait for Python
+longer than they take. The commit is a thread's, unless the disk is so quick that to wake one takes
+as long.
 """
 
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,13 +30,19 @@ from cybertools.tracking.errors import (
     StorageUnavailable,
     TrackingError,
 )
-from cybertools.tracking.interfaces import Saved, Storage
+from cybertools.tracking.interfaces import Receipt, Saved, Storage
 from cybertools.tracking.record import Record
 
 __all__ = ["Answer", "Overloaded", "Unit", "Writer", "store"]
 
 Answer: TypeAlias = list[Saved | TrackingError] | TrackingError
 """What became of each of a unit's tracks; one error, where it is refused as a whole."""
+
+FEW = 128
+"""Up to so many tracks are saved in the event loop: what takes a millisecond at the most."""
+
+QUICK = 0.001
+"""A commit that takes no more seconds is done in the event loop as well."""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +59,15 @@ class Unit:
     atomic: bool
     """All or nothing."""
     future: asyncio.Future[Answer]
+
+
+@dataclass(slots=True, eq=False)
+class _Saved:
+    """What has been saved, but for the commit."""
+
+    units: list[Unit]
+    saved: list[Saved]
+    commit: Callable[[], None]
 
 
 class Writer:
@@ -71,7 +92,13 @@ class Writer:
         self._committed = committed
         self._loop = asyncio.get_running_loop()
         self._arrived: list[Unit] = []
-        self._queue: SimpleQueue[list[Unit] | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Unit] | _Saved | None] = SimpleQueue()
+        self._at_work = 0
+        """Groups that the threads have not answered yet."""
+        self._commits = False
+        """Whether what they are at is only a commit."""
+        self._flush = QUICK
+        """Seconds that the last commit took; none is known yet."""
         self.waiting = 0
         self._threads = [
             threading.Thread(target=self._work, name=f"writer {number}", daemon=True)
@@ -97,54 +124,128 @@ class Writer:
             raise Overloaded(f"{self.waiting:,} tracks wait to be stored.")
         future = self._loop.create_future()
         if not self._arrived:
-            # Not at once: what else arrives in this turn of the loop wakes the thread only once.
-            self._loop.call_soon(self._hand_over)
+            self._loop.call_soon(self._look, 0)
         self._arrived.append(Unit(items, atomic, future))
         self.waiting += len(items)
         return future
 
     async def close(self) -> None:
         """Store what waits, and end the threads."""
-        self._hand_over()
+        self._queue_up()
         self._queue.put(None)
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
 
-    def _hand_over(self) -> None:
+    def _look(self, before: int) -> None:
+        """Begin to store what has arrived, if nothing more came in this turn of the loop."""
+        count = len(self._arrived)
+        if before < count < FEW:
+            self._loop.call_soon(self._look, count)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._commits or not self._arrived:  # during a commit the next ones gather
+            return
+        saved = None if self._at_work else self._saved_here()
+        if saved is None:
+            self._queue_up()
+            return
+        self._arrived = []
+        self._at_work += 1
+        if self._flush >= QUICK:
+            self._commits = True
+            self._queue.put(saved)
+            return
+        answers = self._commit(saved)
+        if answers is None:
+            self._queue.put(saved.units)
+        else:
+            self._answer(1, saved.units, answers)
+
+    def _saved_here(self) -> _Saved | None:
+        units = self._arrived
+        if sum(len(unit.items) for unit in units) > FEW:
+            return None
+        items = [item for unit in units for item in unit.items]
+        if not all(map(_is_new, items)):
+            return None
+        records = [item.record for item in items]
+        try:
+            begun = self._storage.engine.save_but_commit(records)
+        except Exception:  # noqa: BLE001  # the thread finds out whose it is, and tells
+            return None
+        if begun is None:
+            return None
+        receipt, commit = begun
+        return _Saved(units, _outcomes(receipt), commit)
+
+    def _queue_up(self) -> None:
         units: list[Unit] = []
         count = 0
         for unit in self._arrived:
             units.append(unit)
             count += len(unit.items)
             if count >= self._group:
-                self._queue.put(units)
+                self._put(units)
                 units, count = [], 0
         if units:
-            self._queue.put(units)
+            self._put(units)
         self._arrived = []
+
+    def _put(self, units: list[Unit]) -> None:
+        self._at_work += 1
+        self._queue.put(units)
+
+    def _commit(self, work: _Saved) -> list[Answer] | None:
+        """The answers after the commit; None if it fails, so that nothing is stored."""
+        start = time.perf_counter()
+        try:
+            work.commit()
+        except TrackingError:
+            return None
+        except Exception as error:  # noqa: BLE001
+            return _failed(error, work.units)
+        finally:
+            self._flush = time.perf_counter() - start
+        return _split(work.saved, work.units)
 
     # In the threads
 
     def _work(self) -> None:
-        while (units := self._queue.get()) is not None:
-            self._add_waiting(units)
-            answers = store(self._storage, units)
-            self._loop.call_soon_threadsafe(self._answer, units, answers)
+        while (work := self._queue.get()) is not None:
+            groups = 1
+            answers: list[Answer] | None = None
+            if isinstance(work, _Saved):
+                units, answers = work.units, self._commit(work)
+            else:
+                units = work
+                groups += self._add_waiting(units)
+            if answers is None:
+                answers = store(self._storage, units)
+            self._loop.call_soon_threadsafe(self._answer, groups, units, answers)
         self._queue.put(None)  # for the next thread
 
-    def _add_waiting(self, units: list[Unit]) -> None:
-        """Add what has come meanwhile, until the group is large enough."""
+    def _add_waiting(self, units: list[Unit]) -> int:
+        """Add what has come meanwhile, until the group is large enough; how many groups."""
         count = sum(len(unit.items) for unit in units)
+        added = 0
         with suppress(Empty):
             while count < self._group:
                 more = self._queue.get_nowait()
-                if more is None:
-                    self._queue.put(None)
-                    return
+                if not isinstance(more, list):
+                    self._queue.put(more)
+                    break
                 units += more
+                added += 1
                 count += sum(len(unit.items) for unit in more)
+        return added
 
-    def _answer(self, units: list[Unit], answers: list[Answer]) -> None:
+    def _answer(self, groups: int, units: list[Unit], answers: list[Answer]) -> None:
+        self._at_work -= groups
+        if self._commits:
+            self._commits = False
+            self._begin()  # so that the disk works while these are answered
         self._committed(answers)
         for unit, answer in zip(units, answers, strict=True):
             self.waiting -= len(unit.items)
@@ -162,12 +263,16 @@ def store(storage: Storage, units: list[Unit]) -> list[Answer]:
     """
     try:
         return _stored(storage, units)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         # The thread has to live: each who waits for it would wait for ever.
-        log.exception("A group of saves has failed.")
-        failed = StorageError("The service has failed; it is not known whether this was stored.")
-        failed.__cause__ = error
-        return [failed] * len(units)
+        return _failed(error, units)
+
+
+def _failed(error: Exception, units: list[Unit]) -> list[Answer]:
+    log.error("A group of saves has failed.", exc_info=error)
+    failed = StorageError("The service has failed; it is not known whether this was stored.")
+    failed.__cause__ = error
+    return [failed] * len(units)
 
 
 _FINAL = (StorageUnavailable, StorageClosed, StorageReadOnly)
@@ -240,7 +345,7 @@ def _save_whole(
 
 def _save_all(storage: Storage, items: Sequence[Item]) -> list[Saved]:
     """Save tracks in their order: all, or none and an error."""
-    if all(item.change is None and item.label is None for item in items):
+    if all(map(_is_new, items)):
         return _save_new(storage, [item.record for item in items])
     with storage.transaction():
         saved: list[Saved] = []
@@ -252,15 +357,23 @@ def _save_all(storage: Storage, items: Sequence[Item]) -> list[Saved]:
         return saved
 
 
+def _is_new(item: Item) -> bool:
+    """Whether it is saved as it is, whatever there is."""
+    return item.change is None and item.label is None
+
+
 def _save_new(storage: Storage, records: list[Record]) -> list[Saved]:
     if len(records) == 1:
         return [storage.engine.save(records[0])]
     # They are checked already; and a list an engine may save again where that is safe.
-    numbers, positions = storage.engine.save_all(records)
-    duplicates = set(positions)
+    return _outcomes(storage.engine.save_all(records))
+
+
+def _outcomes(receipt: Receipt) -> list[Saved]:
+    duplicates = set(receipt.duplicates)
     return [
         Saved(number, "duplicate" if place in duplicates else "stored")
-        for place, number in enumerate(numbers)
+        for place, number in enumerate(receipt.numbers)
     ]
 
 

@@ -176,12 +176,16 @@ class SqlEngine(Engine):
 
     def save_all(self, records: Iterable[Record]) -> Receipt:
         """See `Engine.save_all`."""
+        with self.writing() as connection:
+            return self.save_all_with(connection, records)
+
+    def save_all_with(self, connection: Connection, records: Iterable[Record]) -> Receipt:
+        """Store all records in a transaction of the connection."""
         receipt = Receipt([], [])
         records = iter(records)
-        with self.writing() as connection:
-            runs: dict[str | int, int] = {}
-            while chunk := list(islice(records, self.chunk)):
-                self._save_chunk(connection, chunk, runs, receipt)
+        runs: dict[str | int, int] = {}
+        while chunk := list(islice(records, self.chunk)):
+            self._save_chunk(connection, chunk, runs, receipt)
         return receipt
 
     def update(self, number: int, json: str, overwrite: bool) -> bool:

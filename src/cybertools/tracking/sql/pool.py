@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Pool:
         self._own = threading.local()
         # Writers of this process queue for this lock, in turn. SQLite's own queue, for writers of
         # other processes, is a repeated question with pauses between.
-        self._turn = threading.RLock()
+        self._turn = threading.Lock()
 
     @property
     def in_transaction(self) -> bool:
@@ -98,6 +98,42 @@ class Pool:
                     self._give(connection)
         except sqlite3.Error as error:
             raise self.translated(error) from error
+
+    @contextmanager
+    def handed_over(self) -> Iterator[tuple[sqlite3.Connection, Callable[[], None]]]:
+        """A connection in a transaction, and what commits it: for any thread, after the context.
+
+        :raises StorageUnavailable: it would have to wait for others.
+        """
+        if self._held() is not None or not self._turn.acquire(blocking=False):
+            raise StorageUnavailable(f"{self.path} is being written to.")
+        try:
+            connection = self._take()
+        except BaseException:
+            self._turn.release()
+            raise
+        try:
+            with _whole(connection, "BEGIN IMMEDIATE", "ROLLBACK", 0.0):
+                yield connection, lambda: self._commit(connection)
+        except BaseException as error:
+            self._end(connection)
+            if isinstance(error, sqlite3.Error):
+                raise self.translated(error) from error
+            raise
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise self.translated(error) from error
+        finally:
+            self._end(connection)
+
+    def _end(self, connection: sqlite3.Connection) -> None:
+        self._give(connection)
+        self._turn.release()
 
     @contextmanager
     def _in_turn(self, patience: float) -> Iterator[None]:

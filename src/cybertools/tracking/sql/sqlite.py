@@ -5,7 +5,7 @@ import re
 import sqlite3
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import chain, pairwise
@@ -21,7 +21,8 @@ from cybertools.tracking.errors import (
     StorageNotFound,
     StorageUnavailable,
 )
-from cybertools.tracking.interfaces import Info, Storage, attributes_of
+from cybertools.tracking.interfaces import Info, Receipt, Storage, attributes_of
+from cybertools.tracking.record import Record
 from cybertools.tracking.sql import rollup_tables
 from cybertools.tracking.sql.engine import CHUNK, SqlEngine
 from cybertools.tracking.sql.pool import BUSY_SECONDS, Pool
@@ -220,6 +221,16 @@ class SqliteEngine(SqlEngine):
     def in_transaction(self) -> bool:
         """See `SqlEngine.in_transaction`."""
         return self._pool.in_transaction
+
+    def save_but_commit(self, records: list[Record]) -> tuple[Receipt, Callable[[], None]] | None:
+        """See `Engine.save_but_commit`."""
+        if not self._pool.path:
+            return None
+        try:
+            with self._pool.handed_over() as (connection, commit):
+                return self.save_all_with(connection, records), commit
+        except StorageUnavailable:
+            return None
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:

@@ -43,13 +43,12 @@ def share_with_origins(
     async def sharing(scope: Scope, receive: Receive, send: Send) -> None:
         origin = _header(scope, b"origin") if scope["type"] == "http" else None
         methods = b"" if origin is None else await methods_of(origin.decode("latin-1"))
-        wanted = _header(scope, b"access-control-request-method")
-        if origin and wanted and scope["method"] == "OPTIONS":
+        method: str = scope.get("method", "")
+        if origin and method == "OPTIONS" and _header(scope, b"access-control-request-method"):
             await _answer_preflight(send, origin, methods)
             return
-        method: str = scope.get("method", "")
         shared: Headers = []
-        if origin and method.encode() in methods.split(b", "):
+        if methods and origin and method.encode() in methods.split(b", "):
             shared = [
                 (b"access-control-allow-origin", origin),
                 (b"access-control-expose-headers", RESPONSE_HEADERS),
@@ -86,5 +85,10 @@ async def _answer_preflight(send: Send, origin: bytes, methods: bytes) -> None:
 
 def _header(scope: Scope, name: bytes) -> bytes | None:
     """The header of that name, None where there is none or, ambiguously, several."""
-    found = [value for key, value in scope.get("headers", ()) if key == name]
-    return found[0] if len(found) == 1 else None
+    found: bytes | None = None
+    for key, value in scope.get("headers", ()):
+        if key == name:
+            if found is not None:
+                return None
+            found = value
+    return found

@@ -55,6 +55,7 @@ def address_from(url: str) -> Address:
         "keepalives_count": 3,
         "tcp_user_timeout": max(1, round(wait * 1000)),
     }
+    given["client_encoding"] = "UTF8"  # the only one that has all that a text can hold
     return Address(make_conninfo("", **(defaults | given)), wait)  # type: ignore[arg-type]
 
 

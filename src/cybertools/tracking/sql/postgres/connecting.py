@@ -1,13 +1,14 @@
 """Connections to a PostgreSQL, and its errors in the words of this package."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.copy import QueuedLibpqWriter
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from cybertools.tracking.errors import (
@@ -44,10 +45,37 @@ class InDoubt(psycopg.OperationalError):
 class Connection:
     """A connection that takes statements as the engines have them, with ``?`` for a value."""
 
-    __slots__ = ("raw",)
+    __slots__ = ("_copying", "_raw")
 
     def __init__(self, raw: psycopg.Connection[Any]) -> None:
-        self.raw = raw
+        self._raw = raw
+        self._copying: ExitStack | None = None
+
+    @property
+    def raw(self) -> psycopg.Connection[Any]:
+        """The driver's connection, when what was copied before has arrived."""
+        if self._copying is not None:
+            self._end_copy(None, None, None)
+        return self._raw
+
+    def copy(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Send rows, within `copies`. The server goes on taking them until the next statement."""
+        cursor = self.raw.cursor()
+        self._copying = copying = ExitStack()
+        copy = copying.enter_context(cursor.copy(sql.encode(), writer=QueuedLibpqWriter(cursor)))
+        for row in rows:
+            copy.write_row(row)
+
+    @contextmanager
+    def copies(self) -> Iterator["Connection"]:
+        """A context at whose end all that was copied within it has arrived."""
+        with ExitStack() as stack:
+            stack.push(self._end_copy)
+            yield self
+
+    def _end_copy(self, *error: Any) -> bool:
+        copying, self._copying = self._copying, None
+        return copying is not None and bool(copying.__exit__(*error))
 
     def execute(self, sql: str, values: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
         """Execute one statement."""

@@ -12,7 +12,7 @@ from cybertools.tracking.criteria import Scalar
 from cybertools.tracking.sql import rollup_tables
 from cybertools.tracking.sql.statements import Bound, Dialect
 
-__all__ = ["DataLoader", "PostgresDialect", "stored", "unstored"]
+__all__ = ["DataLoader", "PostgresDialect", "stored", "text_of", "unstored"]
 
 
 class PostgresDialect(Dialect):
@@ -177,5 +177,9 @@ class DataLoader(psycopg.adapt.Loader):
 
     def load(self, data: Any) -> str:
         """See `psycopg.adapt.Loader`."""
-        json = str(data, "utf-8") if not isinstance(data, bytes) else data.decode()
-        return unstored(json, "\\u0000")
+        return text_of(data)
+
+
+def text_of(data: bytes | bytearray | memoryview) -> str:
+    """The JSON text that the server sent."""
+    return unstored(str(data, "utf-8"), "\\u0000")

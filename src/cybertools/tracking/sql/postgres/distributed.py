@@ -20,6 +20,8 @@ from cybertools.tracking.errors import StorageError, StorageUnavailable
 from cybertools.tracking.interfaces import Info
 from cybertools.tracking.record import Record
 from cybertools.tracking.sql.engine import CHUNK, run_from
+from cybertools.tracking.sql.postgres.dialect import stored
+from cybertools.tracking.sql.postgres.direct import Direct, DirectConnection
 from cybertools.tracking.sql.postgres.engine import LAST_NUMBER, PostgresEngine
 from cybertools.tracking.sql.postgres.pooling import Pool
 from cybertools.tracking.sql.postgres.steps import orphaned_keys
@@ -114,22 +116,26 @@ class DistributedEngine(PostgresEngine):
     ) -> None:
         super().__init__(pool, tables, attributes)
         self._sharded = sharded
+        self._has_run = Direct(self.sql.has_run)
+        self._current_run = Direct(self.sql.current_run)
+        self._insert_next = Direct(self.sql.insert_next)
 
     # Saving
 
-    def insert_into_run(self, connection: Any, record: Record) -> int | None:
+    def insert_into_run(self, raw: DirectConnection, record: Record) -> int | None:
         """See `PostgresEngine.insert_into_run`.
 
         Two short statements: as one, Citus would take several times as long to bring the runs
         and the tracks together.
         """
         task, run, user, moment, json, _ = record
-        find, value = (self.sql.has_run, run) if run else (self.sql.current_run, task)
-        found = connection.execute(find, (value,)).fetchone()
+        find, value = (self._has_run, run) if run else (self._current_run, task)
+        found = find.row(raw, (value,))
         if found is None:
             return None
-        values = (task, run or found[0], user, moment, self.dialect.stored(json))
-        return int(connection.execute(self.sql.insert_next, values).fetchone()[0])
+        values = (task, run or int(found[0]), user, moment, stored(json))
+        row = self._insert_next.row(raw, values)
+        return None if row is None else int(row[0])
 
     def queue_for_track(self, connection: Any, record: Record, runId: int) -> None:
         """See `SqlEngine.queue_for_track`."""

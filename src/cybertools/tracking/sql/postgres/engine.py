@@ -26,7 +26,8 @@ from cybertools.tracking.sql.postgres.connecting import (
     statement,
     translated,
 )
-from cybertools.tracking.sql.postgres.dialect import PostgresDialect, stored
+from cybertools.tracking.sql.postgres.dialect import PostgresDialect, stored, text_of
+from cybertools.tracking.sql.postgres.direct import Direct, DirectConnection
 from cybertools.tracking.sql.postgres.pooling import PAUSE_SECONDS, Pool
 from cybertools.tracking.sql.postgres.schema import create_attribute_indexes
 from cybertools.tracking.sql.rollup import FOLD_SECONDS
@@ -63,8 +64,10 @@ class PostgresEngine(SqlEngine):
             f"INSERT INTO {tables.tracks} (number, taskId, runId, userName, timeStamp, data)"
             f" SELECT nextval('{tables.tracks}_number'), ?, id, ?, ?, ? FROM {tables.runs} WHERE "
         )
-        self._insert_with_run = f"{insert}id = ? RETURNING number"
-        self._insert_with_current = f"{insert}taskId = ? AND isCurrent RETURNING number"
+        self._insert_with_run = Direct(f"{insert}id = ? RETURNING number")
+        self._insert_with_current = Direct(f"{insert}taskId = ? AND isCurrent RETURNING number")
+        self._last = Direct(self.sql.last)
+        self._last_of_current = Direct(self.sql.last_of_current)
         self._sequence = f"{tables.tracks}_number"
         self._highest = (
             f"SELECT greatest({LAST_NUMBER}, (SELECT max(number) FROM {tables.tracks}))"
@@ -96,15 +99,16 @@ class PostgresEngine(SqlEngine):
         held = getattr(self._own, "connection", None)
         with translated():
             if held is not None:
-                with held.raw.transaction():
+                with held.raw.transaction(), held.copies():
                     yield held
                 return
             with self._pool.connection() as raw:
                 committing = False
                 try:
                     with raw.transaction():
-                        self._own.connection = Connection(raw)
-                        yield self._own.connection
+                        with Connection(raw).copies() as connection:
+                            self._own.connection = connection
+                            yield connection
                         committing = not raw.closed
                 except (psycopg.Error, StorageUnavailable) as error:
                     if raw.broken:
@@ -253,18 +257,18 @@ class PostgresEngine(SqlEngine):
                 time.sleep(PAUSE_SECONDS)
 
     def _save(self, record: Record) -> Saved:
-        if record.key is None:
-            with self.reading() as connection:
-                number = self.insert_into_run(connection, record)
+        if record.key is None and not self.in_transaction:
+            with translated(), self._pool.connection() as raw:
+                number = self.insert_into_run(raw, record)
             if number is not None:
                 return Saved(number, "stored")
         return super().save(record)
 
-    def insert_into_run(self, connection: Connection, record: Record) -> int | None:
+    def insert_into_run(self, raw: DirectConnection, record: Record) -> int | None:
         """Insert a track without a key and return its number; None where its run is not there."""
         task, run, user, moment, json, _ = record
-        sql = self._insert_with_run if run else self._insert_with_current
-        row = connection.execute(sql, (task, user, moment, stored(json), run or task)).fetchone()
+        insert = self._insert_with_run if run else self._insert_with_current
+        row = insert.row(raw, (task, user, moment, stored(json), run or task))
         return None if row is None else int(row[0])
 
     def _read(self, read: Callable[[], _T]) -> _T:
@@ -273,8 +277,18 @@ class PostgresEngine(SqlEngine):
 
     def last(self, taskId: str, runId: int, userName: str) -> Row | None:
         """See `Engine.last`."""
-        last = super().last
-        return self._read(lambda: last(taskId, runId, userName))
+        if self.in_transaction:
+            return super().last(taskId, runId, userName)
+        return self._read(lambda: self._last_directly(taskId, runId, userName))
+
+    def _last_directly(self, taskId: str, runId: int, userName: str) -> Row | None:
+        last, run = (self._last, runId) if runId else (self._last_of_current, taskId)
+        with translated(), self._pool.connection() as raw:
+            row = last.row(raw, (taskId, userName, run))
+        if row is None:
+            return None
+        number, _, found, _, moment, json = row
+        return (int(number), taskId, int(found), userName, float(moment), text_of(json))
 
     def select(self, criteria: Criteria) -> list[Row]:
         """See `Engine.select`."""
@@ -311,9 +325,7 @@ class PostgresEngine(SqlEngine):
             with connection.raw.cursor() as cursor:
                 cursor.executemany(statement(self.sql.insert), rows)
             return
-        with connection.raw.cursor() as cursor, cursor.copy(self._copy) as copy:
-            for row in rows:
-                copy.write_row(row)
+        connection.copy(self._copy, rows)
 
     def spend_many(self, connection: Any, keys: list[tuple[str, int]]) -> dict[str, int]:
         """See `SqlEngine.spend_many`."""

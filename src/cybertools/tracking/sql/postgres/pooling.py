@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from cybertools.tracking.sql.postgres.address import Address
 from cybertools.tracking.sql.postgres.connecting import first_line
 from cybertools.tracking.sql.postgres.dialect import DataLoader
+from cybertools.tracking.sql.postgres.direct import DirectConnection
 
 __all__ = ["CONNECTIONS", "Pool"]
 
@@ -44,7 +45,7 @@ class Pool:
         self._pool = _Pool(self._address, self._durability)
 
     @contextmanager
-    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+    def connection(self) -> Iterator[DirectConnection]:
         """A connection, for as long as the context lasts.
 
         :raises PoolTimeout: there was none within the wait.
@@ -67,7 +68,7 @@ class Pool:
             self._pool.close()
 
 
-class _Pool(ConnectionPool[psycopg.Connection[Any]]):
+class _Pool(ConnectionPool[DirectConnection]):
     """The library's pool, which finds a server again at once and tells why it does not."""
 
     def __init__(self, address: Address, durability: str) -> None:
@@ -78,7 +79,7 @@ class _Pool(ConnectionPool[psycopg.Connection[Any]]):
             waiting = self.get_stats().get("requests_waiting", 0)
             return closing.wait(PAUSE_SECONDS) or not (waiting or time.monotonic() < deadline)
 
-        class Persistent(psycopg.Connection[Any]):
+        class Persistent(DirectConnection):
             """A connection that is tried for anew as long as somebody waits for one.
 
             The pool's own attempts have pauses between that double: a server that is back after
@@ -117,7 +118,7 @@ class _Pool(ConnectionPool[psycopg.Connection[Any]]):
             open=True,
         )
 
-    def getconn(self, timeout: float | None = None) -> psycopg.Connection[Any]:
+    def getconn(self, timeout: float | None = None) -> DirectConnection:
         """See `ConnectionPool.getconn`."""
         try:
             return super().getconn(timeout)
