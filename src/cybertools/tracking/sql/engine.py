@@ -278,14 +278,13 @@ class SqlEngine(Engine):
     ) -> None:
         wanted = {record[1] or record[0]: record for record in records}
         if new := [run for run in wanted if run not in runs]:
-            runs |= self._runs_among(connection, new)
+            runs |= self.runs_among(connection, new)
             missing = [run for run in new if run not in runs]
-            # In order: two that start runs of the same tasks could wait for each other.
-            for task in sorted(run for run in missing if isinstance(run, str)):
-                self.queue(connection, "run", task, None)
-            # As they come: so runs have the same ids as from saves one by one.
             for run in missing:
-                runs[run] = self._run_for(connection, wanted[run])
+                if isinstance(run, int):
+                    raise InvalidRun(run)
+            # As they come: so runs have the same ids as from saves one by one.
+            runs |= self.start_runs(connection, [wanted[run].taskId for run in missing])
         stored = self.dialect.stored
         rows = [
             (number, task, runs[run or task], user, time, stored(json))
@@ -294,7 +293,11 @@ class SqlEngine(Engine):
         if rows:
             self.insert_many(connection, rows)
 
-    def _runs_among(self, connection: Connection, wanted: list[str | int]) -> dict[str | int, int]:
+    def start_runs(self, connection: Connection, tasks: list[str]) -> dict[str | int, int]:
+        """Start runs of tasks that had none, in this order; the ids of their current ones."""
+        return {task: self.find_or_start(connection, task) for task in tasks}
+
+    def runs_among(self, connection: Connection, wanted: list[str | int]) -> dict[str | int, int]:
         """The ids of the runs that are there, of those with an id and of tasks' current ones."""
         found: dict[str | int, int] = {}
         tasks = [task for task in wanted if isinstance(task, str)]
@@ -491,8 +494,11 @@ class SqlEngine(Engine):
             if connection.execute(self.sql.has_run, (record.runId,)).fetchone() is None:
                 raise InvalidRun(record.runId)
             return record.runId
-        task = record.taskId
-        return self._found_or_added(connection, self.sql.current_run, (task,), task, None)
+        return self.find_or_start(connection, record.taskId)
+
+    def find_or_start(self, connection: Connection, taskId: str) -> int:
+        """The id of the current run of a task, which is started if there is none."""
+        return self._found_or_added(connection, self.sql.current_run, (taskId,), taskId, None)
 
     def _found_or_added(
         self,
@@ -550,7 +556,7 @@ class SqlEngine(Engine):
         stored = self.dialect.stored
         with self.writing() as connection:
             wanted = {row[2] for row in rows}
-            missing = wanted - self._runs_among(connection, [*wanted]).keys()
+            missing = wanted - self.runs_among(connection, [*wanted]).keys()
             if missing:
                 raise InvalidRun(min(missing))
             self.insert_many(connection, [(*row[:5], stored(row[5])) for row in rows])

@@ -49,7 +49,7 @@ class Direct:
         :raises psycopg.Error: as a cursor does.
         """
         sent = [str(value).encode() for value in values]
-        if any(b"\0" in value for value in sent):  # which would end here
+        if b"\0" in b"".join(sent):  # where the text would end
             raise psycopg.DataError("PostgreSQL text cannot contain NUL")
         try:
             result = self._execute(raw, sent)

@@ -33,6 +33,7 @@ from cybertools.tracking.sql.postgres.schema import create_attribute_indexes
 from cybertools.tracking.sql.rollup import FOLD_SECONDS
 from cybertools.tracking.sql.statements import Part, Tables
 from cybertools.tracking.track import Row, RunRow
+from cybertools.tracking.values import now
 
 __all__ = ["PostgresEngine"]
 
@@ -73,7 +74,17 @@ class PostgresEngine(SqlEngine):
             f"SELECT greatest({LAST_NUMBER}, (SELECT max(number) FROM {tables.tracks}))"
             f" FROM {self._sequence}"
         )
-        self._numbers = f"SELECT nextval('{tables.tracks}_number') FROM generate_series(1, ?)"
+        # As few ranges as there are: mostly one, where nobody else takes numbers at this moment.
+        self._numbers = (
+            "SELECT min(number), max(number) FROM (SELECT number, number - row_number() OVER"
+            f" (ORDER BY number) AS range FROM (SELECT nextval('{tables.tracks}_number') AS number"
+            " FROM generate_series(1, ?)) AS taken) AS numbers GROUP BY range ORDER BY 1"
+        )
+        self._start_runs = (
+            f"INSERT INTO {tables.runs} (taskId, startedAt, isCurrent) SELECT task, ?, TRUE"
+            " FROM unnest(?::text[]) WITH ORDINALITY AS wanted (task, place) ORDER BY place"
+            " ON CONFLICT DO NOTHING RETURNING taskId, id"
+        )
         self._copy = (
             f"COPY {tables.tracks} (number, taskId, runId, userName, timeStamp, data) FROM STDIN"
         )
@@ -312,12 +323,35 @@ class PostgresEngine(SqlEngine):
 
     def queue(self, connection: Any, *names: object) -> None:
         """See `SqlEngine.queue`. Until the end of the transaction."""
-        name = " ".join(map(str, (self.tables.tracks, *names)))
+        name = self._queue_name(*names)
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (name,))
+
+    def _queue_name(self, *names: object) -> str:
+        return " ".join(map(str, (self.tables.tracks, *names)))
+
+    def start_runs(self, connection: Any, tasks: list[str]) -> dict[str | int, int]:
+        """See `SqlEngine.start_runs`."""
+        if not tasks:
+            return {}
+        # In order: two that start runs of the same tasks could wait for each other.
+        names = [self._queue_name("run", task, None) for task in sorted(tasks)]
+        connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(name, 0))"
+            " FROM unnest(?::text[]) AS name",
+            (names,),
+        )
+        runs = self.runs_among(connection, [*tasks])
+        new = [task for task in tasks if task not in runs]
+        runs |= dict(connection.execute(self._start_runs, (now(), new)).fetchall())
+        for task in tasks:
+            if task not in runs:
+                runs[task] = self.find_or_start(connection, task)
+        return runs
 
     def next_numbers(self, connection: Any, count: int) -> Sequence[int]:
         """See `SqlEngine.next_numbers`."""
-        return [row[0] for row in connection.execute(self._numbers, (count,)).fetchall()]
+        ranges = connection.execute(self._numbers, (count,)).fetchall()
+        return [*chain.from_iterable(range(first, last + 1) for first, last in ranges)]
 
     def insert_many(self, connection: Any, rows: list[Row]) -> None:
         """See `SqlEngine.insert_many`."""

@@ -5,11 +5,12 @@ import select
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from cybertools.tracking.sql.postgres.address import Address
@@ -21,6 +22,9 @@ __all__ = ["CONNECTIONS", "Pool"]
 
 CONNECTIONS = 16
 """At most so many at once for each storage; further threads wait for one."""
+
+LOANS = 1_000
+"""After so many the connection that was kept goes through the library's pool."""
 
 PAUSE_SECONDS = 0.2
 """Between two attempts to reach a server that is not there."""
@@ -37,12 +41,18 @@ class Pool:
         self.wait_seconds = address.wait_seconds
         self._address = address
         self._durability = durability
-        self._inherited: list[_Pool] = []
+        self._is_closed = False
+        self._inherited: list[object] = []
         self._begin_life()
 
     def _begin_life(self) -> None:
         self._pid = os.getpid()
         self._pool = _Pool(self._address, self._durability)
+        # One connection at most is kept outside the library's pool, which does for each loan what
+        # takes as long as a fourth of a look-up. Changes of a list are atomic.
+        self._spare: list[DirectConnection] = []
+        self._takers: list[None] = []
+        self._loans = 0
 
     @contextmanager
     def connection(self) -> Iterator[DirectConnection]:
@@ -50,21 +60,56 @@ class Pool:
 
         :raises PoolTimeout: there was none within the wait.
         """
-        if self._pid != os.getpid():
-            self._inherited.append(self._pool)  # and not closed: that would end the parent's
-            self._begin_life()
-        pool = self._pool
-        # Not the pool's own context, which commits: there is nothing to, and it takes as long as
-        # a tenth of a look-up.
-        raw = pool.getconn()
+        raw = self._take()
         try:
             yield raw
         finally:
-            pool.putconn(raw)
+            self._give(raw)
+
+    def _take(self) -> DirectConnection:
+        if self._pid != os.getpid():
+            # And not closed: that would end the parent's.
+            self._inherited += [self._pool, *self._spare]
+            self._begin_life()
+        if (spare := self._usable()) is not None:
+            return spare
+        self._takers.append(None)
+        try:
+            # Once more: who gave it back meanwhile did not know that somebody would wait.
+            return self._usable() or self._pool.getconn()
+        finally:
+            self._takers.pop()
+
+    def _usable(self) -> DirectConnection | None:
+        try:
+            raw = self._spare.pop()
+        except IndexError:
+            return None
+        if not _has_something_to_read(raw.fileno()):
+            return raw
+        self._pool.putconn(raw)  # which finds out what it is
+        return None
+
+    def _give(self, raw: DirectConnection) -> None:
+        self._loans += 1
+        idle = raw.pgconn.transaction_status == TransactionStatus.IDLE
+        # Now and then the pool has it, so that it can end when it is too old.
+        if not idle or self._spare or not self._loans % LOANS:
+            self._pool.putconn(raw)
+            return
+        self._spare.append(raw)
+        if self._takers or self._is_closed:
+            self._give_up_spare()
+
+    def _give_up_spare(self) -> None:
+        with suppress(IndexError):
+            self._pool.putconn(self._spare.pop())
 
     def close(self) -> None:
         """Close the connections that are idle now, and the others when they are given back."""
+        self._is_closed = True
         if self._pid == os.getpid():
+            self._give_up_spare()
             self._pool.close()
 
 
