@@ -184,8 +184,10 @@ class SqlEngine(Engine):
         receipt = Receipt([], [])
         records = iter(records)
         runs: dict[str | int, int] = {}
-        while chunk := list(islice(records, self.chunk)):
+        size = CHUNK  # more each time: so a database has something to do from the beginning on
+        while chunk := list(islice(records, size)):
             self._save_chunk(connection, chunk, runs, receipt)
+            size = min(2 * size, self.chunk)
         return receipt
 
     def update(self, number: int, json: str, overwrite: bool) -> bool:

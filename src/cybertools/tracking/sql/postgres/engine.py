@@ -45,6 +45,38 @@ _UNDONE = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable, Un
 """Errors after which nothing was stored for sure, and another attempt may succeed."""
 
 
+def _always() -> bool:
+    return True
+
+
+def _never() -> bool:
+    return False
+
+
+class _Kept:
+    """Records that are read, and can be read once more if they were not too many to be kept."""
+
+    def __init__(self, records: Iterable[Record], most: int) -> None:
+        self._records = iter(records)
+        self._most = most
+        self._kept: list[Record] = []
+
+    def __iter__(self) -> Iterator[Record]:
+        yield from self._kept.copy()
+        for record in self._records:
+            if self.is_whole():
+                self._kept.append(record)
+            yield record
+
+    def is_whole(self) -> bool:
+        """Whether all that were read have been kept."""
+        return len(self._kept) <= self._most
+
+    def is_keyed(self) -> bool:
+        """Whether they are safe to be saved again: each has a key."""
+        return all(record.key is not None for record in self._kept)
+
+
 class PostgresEngine(SqlEngine):
     """A storage in a PostgreSQL database."""
 
@@ -198,52 +230,52 @@ class PostgresEngine(SqlEngine):
 
     def save(self, record: Record) -> Saved:
         """See `Engine.save`. Ordinarily one statement, and so one trip to the server and back."""
-        return self._persistently(lambda: self._save(record), record.key is not None)
+        return self._persistently(lambda: self._save(record), lambda: record.key is not None)
 
     def save_over(self, record: Record, change: Change, timed: bool) -> Saved:
         """See `Engine.save_over`."""
         save_over = super().save_over
-        return self._persistently(lambda: save_over(record, change, timed), record.key is not None)
+        return self._persistently(
+            lambda: save_over(record, change, timed), lambda: record.key is not None
+        )
 
     def save_all(self, records: Iterable[Record]) -> Receipt:
         """See `Engine.save_all`."""
         save_all = super().save_all
-        records = iter(records)
-        first = list(islice(records, self.chunk))
-        rest = list(islice(records, 1))
-        if rest:  # too many to be kept for a second attempt
-            return self._persistently(
-                lambda: save_all(chain(first, rest, records)), keyed=False, repeatable=False
-            )
-        keyed = all(record.key is not None for record in first)
-        return self._persistently(lambda: save_all(first), keyed)
+        kept = _Kept(records, self.chunk)
+        return self._persistently(lambda: save_all(kept), kept.is_keyed, kept.is_whole)
 
     def update(self, number: int, json: str, overwrite: bool) -> bool:
         """See `Engine.update`."""
         update = super().update
-        return self._persistently(lambda: update(number, json, overwrite), keyed=False)
+        return self._persistently(lambda: update(number, json, overwrite), _never)
 
     def remove(self, number: int) -> bool:
         """See `Engine.remove`."""
         remove = super().remove
-        return self._persistently(lambda: remove(number), keyed=False)
+        return self._persistently(lambda: remove(number), _never)
 
     def start_run(self, taskId: str | None) -> int:
         """See `Engine.start_run`."""
         start_run = super().start_run
-        return self._persistently(lambda: start_run(taskId), keyed=False)
+        return self._persistently(lambda: start_run(taskId), _never)
 
     def stop_run(self, taskId: str | None, runId: int, finish: bool) -> int:
         """See `Engine.stop_run`."""
         stop_run = super().stop_run
-        return self._persistently(lambda: stop_run(taskId, runId, finish), keyed=False)
+        return self._persistently(lambda: stop_run(taskId, runId, finish), _never)
 
     def open_run(self, taskId: str, label: str) -> int:
         """See `Engine.open_run`."""
         open_run = super().open_run
-        return self._persistently(lambda: open_run(taskId, label), keyed=True)
+        return self._persistently(lambda: open_run(taskId, label), _always)
 
-    def _persistently(self, call: Callable[[], _T], keyed: bool, repeatable: bool = True) -> _T:
+    def _persistently(
+        self,
+        call: Callable[[], _T],
+        is_keyed: Callable[[], bool],
+        is_repeatable: Callable[[], bool] = _always,
+    ) -> _T:
         """Call again where that is safe: a server that restarts is back within the wait.
 
         A save whose connection broke may have been stored all the same. Its key tells, so with one
@@ -258,9 +290,10 @@ class PostgresEngine(SqlEngine):
                     raise
                 undone = isinstance(error.__cause__, _UNDONE)
                 in_doubt = not undone and broke(error.__cause__)
+                keyed = is_keyed() and is_repeatable()
                 if in_doubt and not (keyed or UNKNOWN in str(error)):
                     error.args = (f"{error} {UNKNOWN}",)
-                again = repeatable and (undone or (in_doubt and keyed))
+                again = is_repeatable() and (undone or (in_doubt and keyed))
                 # Those who wait for one worker would take the threads of those who need not.
                 again = again and not of_worker(error.__cause__)
                 if not again or time.monotonic() > deadline:
@@ -284,7 +317,7 @@ class PostgresEngine(SqlEngine):
 
     def _read(self, read: Callable[[], _T]) -> _T:
         """Read again where the connection broke."""
-        return self._persistently(read, keyed=True)
+        return self._persistently(read, _always)
 
     def last(self, taskId: str, runId: int, userName: str) -> Row | None:
         """See `Engine.last`."""
