@@ -20,6 +20,7 @@ from cybertools.tracking.reports.shared import (
     column_of,
     key_of,
     narrowed,
+    newest_rows,
     ordered,
     periods_of,
 )
@@ -213,9 +214,9 @@ def changes(storage: Storage, top: Number = 20, **criteria: Any) -> Table:
 
     :param top: So many.
     """
-    tracks = storage.query(**criteria, order="-timeStamp", limit=top)
     rows = tuple(
-        (track_id(t.number), t.timeStamp, t.taskId, t.runId, t.userName, t.json) for t in tracks
+        (track_id(number), moment, task, run, user, json)
+        for number, task, run, user, moment, json in newest_rows(storage, criteria, top)
     )
     columns = (
         Column("id", "text", "", "The track's id."),

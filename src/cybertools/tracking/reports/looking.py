@@ -6,7 +6,7 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.questions import Groups, Spread
 from cybertools.tracking.reports.kinds import Number, Task, User
 from cybertools.tracking.reports.lasting import NOTHING, PERCENTILES, SPREAD, spread_cells
-from cybertools.tracking.reports.shared import share
+from cybertools.tracking.reports.shared import newest_rows, share
 from cybertools.tracking.reports.specs import report
 from cybertools.tracking.reports.table import Cell, Column, Table
 from cybertools.tracking.values import track_id
@@ -21,15 +21,13 @@ def journey(storage: Storage, userName: User, top: Number = 100, **criteria: Any
     :param userName: Who.
     :param top: So many of the newest tracks.
     """
-    tracks = storage.query(**criteria, userName=userName, order="-timeStamp", limit=top)
     rows: list[tuple[Cell, ...]] = []
     before = None
-    for track in reversed(tracks):
-        pause = None if before is None else round(track.timeStamp - before, 6)
-        before = track.timeStamp
-        rows.append(
-            (track_id(track.number), track.timeStamp, pause, track.taskId, track.runId, track.json)
-        )
+    tracks = newest_rows(storage, {**criteria, "userName": userName}, top)
+    for number, taskId, runId, _, moment, json in reversed(tracks):
+        pause = None if before is None else round(moment - before, 6)
+        before = moment
+        rows.append((track_id(number), moment, pause, taskId, runId, json))
     columns = (
         Column("id", "text", "", "The track's id."),
         Column("timeStamp", "time", "", "When."),

@@ -1,5 +1,6 @@
 """What reports have in common: keys, periods, orders, durations."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import floor
 from typing import Any
@@ -9,8 +10,18 @@ from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.questions import Field, Groups, Key, Periods, order_of
 from cybertools.tracking.reports.periods import period_edges
 from cybertools.tracking.reports.table import Column
+from cybertools.tracking.track import Row
 
-__all__ = ["column_of", "key_of", "narrowed", "ordered", "periods_of", "seconds", "share"]
+__all__ = [
+    "column_of",
+    "key_of",
+    "narrowed",
+    "newest_rows",
+    "ordered",
+    "periods_of",
+    "seconds",
+    "share",
+]
 
 
 def key_of(name: str) -> Key:
@@ -51,6 +62,12 @@ def periods_of(storage: Storage, criteria: Criteria, unit: str, timezone: str) -
         return None
     zone = timezone if unit in ("day", "week", "month") else None
     return Periods(period_edges(floor(start), end, unit, timezone), zone)
+
+
+def newest_rows(storage: Storage, criteria: Mapping[str, Any], top: int) -> list[Row]:
+    """So many of the newest tracks that meet the criteria, as they are stored."""
+    parsed = storage.parse({**criteria, "order": "-timeStamp", "limit": top})
+    return [] if parsed.is_empty else storage.engine.select(parsed)
 
 
 def narrowed(criteria: Criteria, time_from: float, time_to: float) -> Criteria:
