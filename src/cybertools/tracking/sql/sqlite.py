@@ -8,10 +8,10 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, pairwise
 from math import inf, nextafter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -138,9 +138,10 @@ class SqliteDialect(Dialect):
         )
         return f"{kind}, CASE typeof({name}) WHEN 'text' THEN {name} ->> '$' ELSE {name} END"
 
-    def whole(self, number: str) -> str:
-        """See `Dialect.whole`."""
-        return f"CAST({number} AS INTEGER)"
+    def period(self, edges: Sequence[int]) -> Bound:
+        """See `Dialect.period`. Periods of one length are found by a division."""
+        place = _place([*_even_spans(edges)])
+        return Bound(f"CASE WHEN timeStamp < {edges[0]} THEN -1 ELSE {place} END")
 
     def micros(self, seconds: str) -> str:
         """See `Dialect.micros`."""
@@ -166,6 +167,29 @@ class SqliteDialect(Dialect):
                 orjson.dumps(edges).decode(),
             ],
         )
+
+
+Span: TypeAlias = tuple[int, int, int]
+"""Periods of one length: the first edge, its place, the length."""
+
+
+def _even_spans(edges: Sequence[int]) -> Iterator[Span]:
+    start, first, length = edges[0], 0, edges[1] - edges[0]
+    for place, (edge, end) in enumerate(pairwise(edges)):
+        if end - edge != length:
+            yield start, first, length
+            start, first, length = edge, place, end - edge
+    yield start, first, length
+
+
+def _place(spans: list[Span]) -> str:
+    """The place of a time stamp, in so few comparisons that months are no slower than days."""
+    if len(spans) == 1:
+        ((start, first, length),) = spans
+        return f"(CAST(timeStamp - {start} AS INTEGER) / {length} + {first})"
+    middle = len(spans) // 2
+    before, after = _place(spans[:middle]), _place(spans[middle:])
+    return f"CASE WHEN timeStamp < {spans[middle][0]} THEN {before} ELSE {after} END"
 
 
 class SqliteEngine(SqlEngine):

@@ -5,10 +5,9 @@ users and a run's start and end from the tracks' indexes, the next number from t
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any
 
 from cybertools.tracking.criteria import Criteria, Match, Scalar, prefix_end
 from cybertools.tracking.track import METADATA
@@ -22,19 +21,6 @@ class Bound:
 
     sql: str
     values: list[Any] = field(default_factory=list)
-
-
-Span: TypeAlias = tuple[int, int, int]
-"""Periods of one length: the first edge, its place, the length."""
-
-
-def _even_spans(edges: Sequence[int]) -> Iterator[Span]:
-    start, first, length = edges[0], 0, edges[1] - edges[0]
-    for place, (edge, end) in enumerate(pairwise(edges)):
-        if end - edge != length:
-            yield start, first, length
-            start, first, length = edge, place, end - edge
-    yield start, first, length
 
 
 class Dialect(ABC):
@@ -99,26 +85,8 @@ class Dialect(ABC):
         """By what such values, in a column of that name, are ordered as `order_of` does."""
 
     @abstractmethod
-    def whole(self, number: str) -> str:
-        """A number that is not negative as an integer, without its fraction."""
-
     def period(self, edges: Sequence[int]) -> Bound:
-        """The place of the last edge that is not after the time stamp; -1 if there is none.
-
-        Periods of one length are found by a division. What is after the last edge has any place
-        from that one's on.
-        """
-        place = self._place([*_even_spans(edges)])
-        return Bound(f"CASE WHEN timeStamp < {edges[0]} THEN -1 ELSE {place} END")
-
-    def _place(self, spans: list[Span]) -> str:
-        """The place of a time stamp, in so few comparisons that months are no slower than days."""
-        if len(spans) == 1:
-            ((start, first, length),) = spans
-            return f"({self.whole(f'timeStamp - {start}')} / {length} + {first})"
-        middle = len(spans) // 2
-        before, after = self._place(spans[:middle]), self._place(spans[middle:])
-        return f"CASE WHEN timeStamp < {spans[middle][0]} THEN {before} ELSE {after} END"
+        """The place of the last edge that is not after the time stamp; -1 if there is none."""
 
     @abstractmethod
     def micros(self, seconds: str) -> str:

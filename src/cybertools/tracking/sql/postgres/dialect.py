@@ -104,9 +104,9 @@ class PostgresDialect(Dialect):
         number = f"CASE left({name}, 1) WHEN 'n' THEN substr({name}, 2)::numeric END"
         return f"{kind}, {number}, {name}"
 
-    def whole(self, number: str) -> str:
-        """See `Dialect.whole`."""
-        return f"floor({number})::bigint"
+    def period(self, edges: Sequence[int]) -> Bound:
+        """See `Dialect.period`."""
+        return Bound("(width_bucket(timeStamp, ?::float8[]) - 1)", [list(map(float, edges))])
 
     def by_period(
         self,
