@@ -85,6 +85,8 @@ class _Joining:
         self._transport, self._loop = transport, loop
         self._parts: list[bytes] = []
         self._size = 0
+        # Asked for with each request, and so not found by way of __getattr__.
+        self.is_closing = transport.is_closing
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

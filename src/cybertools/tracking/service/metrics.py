@@ -1,14 +1,21 @@
 """What the service tells Prometheus."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from cybertools.tracking.interfaces import Saved
 from cybertools.tracking.service.requests import Memory
@@ -24,21 +31,17 @@ M = TypeVar("M", Counter, Histogram)
 
 
 class Metrics:
-    """Figures of one service. They name routes and storages, never users or tasks."""
+    """Figures of one service. They name routes and storages, never users or tasks.
+
+    Requests are counted in the event loop alone, and by plain numbers: the library's counters take
+    a lock for each.
+    """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         registry = self._registry
-        self._requests = Counter(
-            "tracks_requests", "Requests.", ["method", "route", "status"], registry=registry
-        )
-        self._seconds = Histogram(
-            "tracks_request_seconds",
-            "From a request's arrival to the end of its answer.",
-            ["method", "route"],
-            buckets=SECONDS,
-            registry=registry,
-        )
+        self._requests: dict[tuple[str, str, int], int] = {}
+        self._seconds: dict[tuple[str, str], _Durations] = {}
         self._saved = Counter(
             "tracks_saves",
             "Tracks by what became of them.",
@@ -55,19 +58,23 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         # A label's child is found by its values each time; these are few, and asked for often.
-        self._counts: dict[tuple[object, ...], Counter] = {}
-        self._times: dict[tuple[object, ...], Histogram] = {}
         self._outcomes: dict[tuple[object, ...], Counter] = {}
         self._sizes: dict[tuple[object, ...], Histogram] = {}
 
     def watch(self, opened: Callable[[], Mapping[str, Collection]], memory: Memory) -> None:
         """Tell what is going on in storages, and in the memory for bodies."""
         self._registry.register(_Present(opened, memory))
+        self._registry.register(_Answered(self._requests, self._seconds))
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request."""
-        _child(self._counts, self._requests, method, route, status).inc()
-        _child(self._times, self._seconds, method, route).observe(seconds)
+        request = (method, route, status)
+        self._requests[request] = self._requests.get(request, 0) + 1
+        durations = self._seconds.get((method, route))
+        if durations is None:
+            durations = self._seconds[method, route] = _Durations()
+        durations.counts[bisect_left(SECONDS, seconds)] += 1
+        durations.total += seconds
 
     def committed(self, storage: str, answers: list[Answer]) -> None:
         """Count what became of the tracks of a commit."""
@@ -116,3 +123,42 @@ class _Present(Collector):
         yield GaugeMetricFamily(
             "tracks_body_bytes", "Bytes that bodies take.", value=self._memory.taken
         )
+
+
+class _Durations:
+    """How long requests took."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(SECONDS) + 1)
+        """Up to each of `SECONDS`, above the one before; then the longer ones."""
+        self.total = 0.0
+
+
+class _Answered(Collector):
+    """The requests that have been answered."""
+
+    def __init__(
+        self,
+        requests: Mapping[tuple[str, str, int], int],
+        seconds: Mapping[tuple[str, str], _Durations],
+    ) -> None:
+        self._requests, self._seconds = requests, seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """See `Collector.collect`."""
+        requests = CounterMetricFamily(
+            "tracks_requests", "Requests.", labels=["method", "route", "status"]
+        )
+        for (method, route, status), number in self._requests.items():
+            requests.add_metric([method, route, str(status)], number)
+        yield requests
+        seconds = HistogramMetricFamily(
+            "tracks_request_seconds",
+            "From a request's arrival to the end of its answer.",
+            labels=["method", "route"],
+        )
+        for labels, durations in self._seconds.items():
+            names = [*map(floatToGoString, SECONDS), "+Inf"]
+            buckets = [*zip(names, accumulate(durations.counts), strict=True)]
+            seconds.add_metric(labels, buckets, durations.total)
+        yield seconds

@@ -7,7 +7,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_to_bytes
 
 import zstandard
 from starlette.types import Receive
@@ -239,7 +239,7 @@ def parsed_pairs(text: bytes) -> Pairs:
 
 def _unquoted(text: str) -> str:
     if "%" in text or "+" in text:
-        return unquote_plus(text, errors="strict")
+        return unquote_to_bytes(text.replace("+", " ")).decode()
     return text
 
 
