@@ -22,7 +22,8 @@ from cybertools.tracking import open_storage
 from cybertools.tracking.service import web
 from cybertools.tracking.service.web.charts import Bar, scale, time_chart
 from cybertools.tracking.service.web.periods import chosen_period
-from cybertools.tracking.service.web.words import ERRORS, translations
+from cybertools.tracking.service.web.refusals import REFUSALS
+from cybertools.tracking.service.web.words import translations
 from tests.engines import give_up
 from tests.servers import missing_postgres, postgres_database
 from tests.service.paged import EVIL, PASSWORD, Paged, filled, form_token, paged, sign_in
@@ -476,6 +477,95 @@ def test_german(site: Paged) -> None:
         assert '<html lang="en"' in client.get(f"{S}/tasks").text
 
 
+LONG = "x" * 1_100
+
+WRONG = [
+    *(
+        f"{S}/{page}?{wrong}"
+        for page in ("overview", "tasks", "explore", "funnel", "retention", "paths")
+        for wrong in (
+            "period=yesterday",
+            "zone=Mars",
+            "from=soon",
+            "to=9999-12-31",
+            "from=2026-03-02&to=2026-03-01",
+            "lang=de&q=%ff",
+        )
+    ),
+    *(
+        f"{S}/explore?{wrong}"
+        for wrong in (
+            "runId=x",
+            "order=upwards",
+            "after=x",
+            "where=state",
+            "where=state=null",
+            "data.a.b=1",
+            "taskId=%00",
+            f"userName={LONG}",
+            "by=timeStamp",
+            "by=a..b",
+            "from=99999999999999",
+            "from=9999999999999999999999999",
+        )
+    ),
+    f"{S}/download?format=xml",
+    f"{S}/tasks?rows=0",
+    f"{S}/users?by=x",
+    f"{S}/task",
+    f"{S}/user",
+    f"{S}/task?taskId=nothing",
+    f"{S}/runs/9999",
+    f"{S}/tracks/9999999",
+    f"{S}/find?q=%00",
+    f"{S}/funnel?step=a&window=soon",
+    f"{S}/funnel?step=a&per=x",
+    f"{S}/funnel?step=%00",
+    f"{S}/funnel?{'step=a&' * 40}",
+    f"{S}/retention?unit=hour",
+    f"{S}/paths?gap=0m",
+    "/storages/nothing/overview",
+]
+
+ENGLISH = re.compile(r"\b(must|not|there|is|the|or|of|like|with|and|this|to be)\b", re.IGNORECASE)
+
+
+def alert_of(page: httpx.Response) -> str:
+    """What is wrong, as the page says it."""
+    found = re.search(r'role="alert">(.*?)</', page.text, re.DOTALL)
+    assert found, (page.url, page.text)
+    return found[1]
+
+
+def test_what_is_wrong_is_said_in_german(site: Paged) -> None:
+    german = {"accept-language": "de"}
+    with site.visitor(site.token("admin"), **german) as admin, site.visitor(**german) as nobody:
+        alerts = {path: alert_of(admin.get(path)) for path in WRONG}
+        form = {"form": form_token(admin.get("/tokens").text)}
+        name = {"name": "x", "scope-read": "on"}
+        for wrong in (
+            {},
+            {"name": "x"},
+            {**name, "name": LONG},
+            {**name, "expires": "?"},
+            {**name, "expires": "99999999d"},
+            {**name, "storages": "service-tokens"},
+            {**name, "origins": "https://example.org"},
+            {**name, "origins": "example"},
+        ):
+            alerts[f"/tokens {wrong}"] = alert_of(admin.post("/tokens", data=form | wrong))
+        alerts["no form"] = alert_of(admin.post("/tokens", data=name))
+        elsewhere = {"sec-fetch-site": "cross-site"}
+        alerts["elsewhere"] = alert_of(admin.post("/tokens", data=form | name, headers=elsewhere))
+        for given in ({}, {"token": "x"}, {"name": "eva", "password": "x" * 12}):
+            alerts[f"/sign-in {given}"] = alert_of(sign_in(nobody, **given))
+        with site.visitor(site.token("read", storages=["tracks"]), **german) as reader:
+            for path in ("/tokens", "/storages/other/overview"):
+                alerts[f"reader {path}"] = alert_of(reader.get(path))
+    assert {path: text for path, text in alerts.items() if ENGLISH.search(text)} == {}
+    assert "höchstens 1.000 Bytes" in alerts[f"{S}/explore?userName={LONG}"]
+
+
 def test_each_text_has_a_german_one() -> None:
     folder = Path(web.__file__).parent
     methods = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")]
@@ -485,7 +575,7 @@ def test_each_text_has_a_german_one() -> None:
     found = {
         message if isinstance(message, str) else message[0]
         for _, _, message, _, _ in extract_from_dir(folder, methods, options, keywords)
-    } | {*ERRORS}
+    } | {*REFUSALS}
     same = {"live", "Name", "Token", "Tokens", "Track", "Tracks", "Track %(id)s", "track"}
     assert len(found) > 150
     assert {text for text in found - same if german.gettext(text) == text} == set()

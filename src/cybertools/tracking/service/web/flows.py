@@ -32,7 +32,7 @@ async def funnel(view: View) -> Reply:
             )
             rows = table.as_dicts()
         except TrackingError as found:
-            error = str(found)
+            error = view.refusal(found)
     suggested = await view.report("top", what="taskId", top=100, detail="none", **period.criteria)
     return view.render(
         "funnel.html",

@@ -38,6 +38,7 @@ from cybertools.tracking.service.web.periods import (
     check_zone,
     chosen_period,
 )
+from cybertools.tracking.service.web.refusals import refusal
 from cybertools.tracking.service.web.words import LANGUAGES, Format, locale_for, translations
 from cybertools.tracking.values import now, shown
 
@@ -160,15 +161,13 @@ class View:
 
     def choose(self) -> None:
         """Find out the language and the zone."""
+        self._speak()  # what is wrong with the parameters is said in the language known so far
         for name, value in self.call.pairs:
             self.asked.setdefault(name, value.strip())
         chosen, zone = self.asked.get("lang", ""), self.asked.get("zone", "")
         if chosen in LANGUAGES:
             self._keep("tracks-lang", chosen)
-        accepted = self.call.headers.get(b"accept-language", b"").decode("latin-1")
-        locale = locale_for(self.cookies.get("tracks-lang"), accepted)
-        self.language = locale.language
-        self.format = Format(locale, ZoneInfo("UTC"))
+            self._speak()
         if zone and not check_zone(zone):
             raise InvalidValue(
                 f"zone must be a time zone like Europe/Berlin or UTC, not {shown(zone)}."
@@ -176,6 +175,12 @@ class View:
         if zone:
             self._keep("tracks-zone", zone)
         self.zone = check_zone(self.cookies.get("tracks-zone", "")) or "UTC"
+        self._speak()
+
+    def _speak(self) -> None:
+        accepted = self.call.headers.get(b"accept-language", b"").decode("latin-1")
+        locale = locale_for(self.cookies.get("tracks-lang"), accepted)
+        self.language = locale.language
         self.format = Format(locale, ZoneInfo(self.zone))
 
     def _keep(self, name: str, value: str) -> None:
@@ -316,6 +321,10 @@ class View:
         said = translations(self.language).gettext(text)
         return said % values if values else said
 
+    def refusal(self, error: TrackingError) -> str:
+        """What is wrong, in the reader's language."""
+        return refusal(error, self.language, self.format.number)
+
     def render(self, template: str, status: int = 200, **values: Any) -> Reply:
         """The page."""
         text = (
@@ -395,7 +404,7 @@ def _refusal(view: View, error: TrackingError) -> Reply:
             return view.redirect("/sign-in?" + urlencode({"next": target}))
     else:
         status = problem_of(error, getattr(error, "kind", ""))["status"]
-    answer = view.render("error.html", status, error=view.say(str(error)), code=status)
+    answer = view.render("error.html", status, error=view.refusal(error), code=status)
     wait = getattr(error, "retry_after", None)
     if wait is None:
         return answer
