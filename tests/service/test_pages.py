@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import re
+import time
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -440,6 +441,26 @@ def test_pages_of_tracks_follow_each_other(url: str, reader: httpx.Client) -> No
         assert seen == [track.id for track in storage.query(order="timeStamp")]
 
 
+def test_what_is_not_over_yet_is_said_where_users_come_back(tmp_path: Path) -> None:
+    url, week = f"sqlite:{tmp_path}/tracks.db", 7 * 86_400
+    for name, latest in (("now", time.time()), ("then", 1.4e9)):
+        with open_storage(url, name) as storage:
+            for ago in (3, 2, 0):
+                when = latest - ago * week
+                storage.saveUserTrack("a", 0, "ann", {}, timeStamp=when)
+                storage.saveUserTrack("a", 0, f"{ago}", {}, timeStamp=when)
+    with paged(url) as site, site.visitor(site.token("read")) as client:
+        path = "/storages/now/retention?unit=week&period=all"
+        rows = re.findall("<tr>(.*?)</tr>", client.get(path).text, re.DOTALL)[1:]
+        open_cells = [
+            ["not over yet" in cell for cell in re.findall(r"<td class=.shade.*?</td>", row)]
+            for row in rows
+        ]
+        assert open_cells == [[False, False, False, True], [False, False, True], [True]]
+        assert "noch nicht zu Ende" in client.get(f"{path}&lang=de").text
+        assert "noch nicht zu Ende" not in client.get(path.replace("now", "then")).text
+
+
 def test_downloads(url: str, reader: httpx.Client) -> None:
     with open_storage(url) as storage:
         wanted = storage.query(taskId="course/*", userName="user-3")
@@ -630,6 +651,7 @@ def test_axes_begin_at_0_and_reach_the_highest(most: float) -> None:
     assert len(ticks) < 12
     steps = {round((b - a) / ticks[1], 6) for a, b in pairwise(ticks)}
     assert steps == {1.0}
+    assert isinstance(most, float) or all(float(tick).is_integer() for tick in ticks)
 
 
 def test_a_chart_is_as_high_as_its_numbers() -> None:

@@ -5,12 +5,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from cybertools.tracking import open_storage
 from tests.engines import give_up
 from tests.service.paged import EVIL, Paged, filled, paged
 from tests.service.test_browser import FLAGS, site
@@ -22,6 +24,9 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOOKS = ["color-contrast", "target-size", "link-in-text-block", "scrollable-region-focusable"]
 """What depends on colours and sizes."""
+
+
+LONG = "a/rather/long/name/of/something/that/has/no/room/beside/a/chart/on/a/phone"
 
 
 class Stage:
@@ -74,6 +79,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
     url = f"sqlite:{tmp_path_factory.mktemp('pages')}/tracks.db"
     filled(url)
+    with open_storage(url, "long") as storage:
+        for number in range(14):
+            for name in (LONG, "short"):
+                storage.saveUserTrack(f"{name}-{number}.png", 0, f"{LONG}{number}@example.org", {})
     with paged(url) as site, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield Stage(site, browser)
@@ -159,6 +168,47 @@ def test_the_other_way_round(stage: Stage, axe: str, scheme: str, size: dict[str
         page.goto("/sign-in")
         assert found_by(axe, page, STANDARDS) == []
         assert stage.complaints == []
+
+
+BOXES = """
+() => [...document.querySelectorAll(".chart .label")].map((label) => {
+  const box = label.getBoundingClientRect();
+  const chart = label.closest("svg.chart").getBoundingClientRect();
+  return {
+    x: box.x, top: box.top, bottom: box.bottom,
+    isInside: box.left >= chart.left - 1 && box.right <= chart.right + 1
+      && box.top >= chart.top && box.bottom <= chart.bottom,
+    isShortened: label.scrollWidth > label.clientWidth,
+    isWhole: label.scrollHeight <= label.clientHeight,
+    title: label.firstChild.title, text: label.textContent,
+  };
+})
+"""
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_no_label_is_cut(stage: Stage, size: dict[str, int]) -> None:
+    with stage.page(viewport=size) as page:
+        for address in ("/storages/long/paths", "/storages/long/runs/1"):
+            assert page.goto(address).ok
+            boxes = page.evaluate(BOXES)
+            assert boxes
+            for each in boxes:
+                assert (each["isInside"], each["isWhole"]) == (True, True), each
+                assert each["title"] == each["text"]
+            for x in {each["x"] for each in boxes}:
+                column = sorted((each["top"], each["bottom"]) for each in boxes if each["x"] == x)
+                assert all(a[1] <= b[0] + 0.5 for a, b in pairwise(column))
+            assert any(each["isShortened"] for each in boxes) or size == WIDE
+
+
+def test_on_a_phone_nothing_has_to_be_guessed(stage: Stage) -> None:
+    with stage.page(viewport=NARROW) as page:
+        for address in ("/tokens", "/storages/long/now"):
+            assert page.goto(address).ok
+            hidden = "(e) => e.scrollWidth > e.clientWidth"
+            assert not page.locator(".switcher > summary").evaluate(hidden)
+            assert not page.locator(".stacked").locator("..").evaluate(hidden)
 
 
 def test_without_a_script(stage: Stage) -> None:
