@@ -263,6 +263,48 @@ def test_by_keyboard(stage: Stage) -> None:
         assert stage.complaints == []
 
 
+def test_menus_by_keyboard(stage: Stage) -> None:
+    text = "document.activeElement.textContent.trim()"
+    visible = """
+        () => getComputedStyle(document.activeElement).outlineStyle !== "none"
+          && document.activeElement.matches(":focus-visible")
+    """
+    with stage.page() as page:
+        page.goto(f"{S}/overview")
+        for menu, last in (("switcher", "All storages"), ("account", "Sign out")):
+            details = page.locator(f"details.{menu}")
+            entries = [name.strip() for name in details.locator("li").all_text_contents()]
+            assert entries[-1] == last
+            details.locator("summary").focus()
+            ways = [
+                *(("ArrowDown", name) for name in [*entries, entries[0]]),
+                *(("ArrowUp", name) for name in [*entries[::-1], entries[-1]]),
+                ("Home", entries[0]),
+                ("End", entries[-1]),
+            ]
+            for key, name in ways:
+                page.keyboard.press(key)
+                assert (key, page.evaluate(text)) == (key, name)
+                assert page.evaluate(visible)
+            page.keyboard.press("Escape")
+            assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+            assert not details.locator("ul").is_visible()
+            page.keyboard.press("ArrowUp")
+            assert page.evaluate(text) == entries[-1]
+            page.keyboard.press("Tab")
+            assert not details.locator("ul").is_visible()
+        page.focus("details.dates summary")
+        page.keyboard.press("ArrowDown")
+        assert page.evaluate("document.activeElement.name") == "from"
+        page.keyboard.press("Escape")
+        assert not page.locator("details.dates form").is_visible()
+        page.focus("details.switcher summary")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/overview*")
+        assert stage.complaints == []
+
+
 def test_lists_follow_what_is_typed(stage: Stage) -> None:
     with stage.page() as page:
         page.goto(f"{S}/users")
