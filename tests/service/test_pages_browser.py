@@ -369,4 +369,10 @@ def test_in_print(stage: Stage) -> None:
             drawn = "main svg, main table"
             assert page.locator(drawn).first.is_visible()
             assert page.pdf(format="A4").startswith(b"%PDF")
+        for address, width in (("/storages/long/paths", 740), (f"{S}/retention?unit=day", 1_016)):
+            page.set_viewport_size({"width": width, "height": 1_000})
+            page.goto(address)
+            assert not page.locator("main form, main nav").filter(visible=True).count()
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            assert all(each["isInside"] for each in page.evaluate(BOXES))
         assert stage.complaints == []
