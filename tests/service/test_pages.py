@@ -260,6 +260,25 @@ def test_only_what_one_may_see_is_there(site: Paged, reader: httpx.Client) -> No
         assert "other" not in client.get("/storages").text
 
 
+def test_a_name_that_no_address_can_have_is_no_link(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path}/tracks.db"
+    for name in ("..", "a/b", "c d?e"):
+        with open_storage(url, name) as storage:
+            storage.saveUserTrack("a", 0, "ann", {})
+    with paged(url) as site, site.visitor(site.token("read")) as client:
+        front = client.get("/").headers["location"]
+        pages = [
+            client.get("/storages"),
+            client.get("/storages?sizes=1&lang=de"),
+            client.get(front),
+        ]
+        assert [page.status_code for page in pages] == [200] * 3
+        assert ["<code>a/b</code>" in page.text for page in pages] == [True, True, False]
+        assert "cannot be part of an address" in pages[0].text
+        for address in {address for page in pages for address in links(page.text)} - {"/docs"}:
+            assert client.get(address, follow_redirects=True).is_success, address
+
+
 # Pages
 
 

@@ -204,9 +204,9 @@ def test_no_label_is_cut(stage: Stage, size: dict[str, int]) -> None:
 
 def test_on_a_phone_nothing_has_to_be_guessed(stage: Stage) -> None:
     with stage.page(viewport=NARROW) as page:
-        for address in ("/tokens", "/storages/long/now"):
+        for address in ("/storages?sizes=1", "/tokens", "/storages/long/now"):
             assert page.goto(address).ok
-            hidden = "(e) => e.scrollWidth > e.clientWidth"
+            hidden = "(element) => element.scrollWidth > element.clientWidth"
             assert not page.locator(".switcher > summary").evaluate(hidden)
             assert not page.locator(".stacked").locator("..").evaluate(hidden)
 

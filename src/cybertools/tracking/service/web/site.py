@@ -148,6 +148,8 @@ class View:
         self.asked: dict[str, str] = {}
         self.signed_in: SignedIn | None = None
         self.storages: list[str] = []
+        self.without_address: list[str] = []
+        """Storages that there can be no pages about."""
         self.period = Period("all", "UTC")
         self.cookies = _cookies(call)
         self._set: list[str] = []
@@ -194,7 +196,9 @@ class View:
         self.signed_in = await self.site.sessions.admit(cookie, scope, name, self.call.client)
         self.call.principal = self.signed_in.principal
         names = await self.service.storages.names()
-        self.storages = [each for each in names if self.principal.reaches(each)]
+        reached = [each for each in names if self.principal.reaches(each)]
+        self.storages = [*filter(_has_address, reached)]
+        self.without_address = [each for each in reached if each not in self.storages]
         if name is not None:
             if name not in self.storages:
                 raise StorageNotFound(f"There is no storage {name!r}.")
@@ -409,6 +413,11 @@ def _refusal(view: View, error: TrackingError) -> Reply:
     if wait is None:
         return answer
     return answer._replace(headers=[*answer.headers, (b"retry-after", b"%d" % wait)])
+
+
+def _has_address(name: str) -> bool:
+    """Whether a storage's name can be a part of a URL's path."""
+    return "/" not in name and name not in (".", "..")
 
 
 def _cookies(call: Call) -> dict[str, str]:
