@@ -158,6 +158,18 @@ def test_each_page(
 
 
 @pytest.mark.parametrize(
+    ("scheme", "size"), [("light", NARROW), ("dark", WIDE)], ids=["light-narrow", "dark-wide"]
+)
+def test_each_page_in_german(stage: Stage, axe: str, scheme: str, size: dict[str, int]) -> None:
+    addresses = ADDRESSES if size == NARROW else [ADDRESSES[0], "/tokens", "/storages/long/paths"]
+    rules = ["html-has-lang", "html-lang-valid", "valid-lang", "label", "link-name", *LOOKS]
+    with stage.page(viewport=size, color_scheme=scheme, locale="de-DE") as page:
+        wrong = {address: looked_at(stage, axe, page, address, rules) for address in addresses}
+        assert {address: found for address, found in wrong.items() if found} == {}
+        assert page.evaluate("document.documentElement.lang") == "de"
+
+
+@pytest.mark.parametrize(
     ("scheme", "size"), [("dark", WIDE), ("light", NARROW)], ids=["dark-wide", "light-narrow"]
 )
 def test_the_other_way_round(stage: Stage, axe: str, scheme: str, size: dict[str, int]) -> None:
