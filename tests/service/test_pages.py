@@ -23,7 +23,7 @@ from cybertools.tracking import open_storage
 from cybertools.tracking.service import web
 from cybertools.tracking.service.web.charts import Bar, scale, time_chart
 from cybertools.tracking.service.web.periods import chosen_period
-from cybertools.tracking.service.web.refusals import REFUSALS
+from cybertools.tracking.service.web.refusals import REFUSALS, refusal
 from cybertools.tracking.service.web.words import translations
 from tests.engines import give_up
 from tests.servers import missing_postgres, postgres_database
@@ -604,6 +604,17 @@ def test_what_is_wrong_is_said_in_german(site: Paged) -> None:
                 alerts[f"reader {path}"] = alert_of(reader.get(path))
     assert {path: text for path, text in alerts.items() if ENGLISH.search(text)} == {}
     assert "höchstens 1.000 Bytes" in alerts[f"{S}/explore?userName={LONG}"]
+
+
+@given(
+    st.lists(st.sampled_from([*REFUSALS, ": ", "'x'", "7", "1,000", " "]), max_size=2_000).map(
+        "".join
+    )
+)
+def test_what_a_reader_makes_up_is_no_trap(text: str) -> None:
+    # Of many pieces of known errors: neither an endless search nor an endless depth.
+    assert refusal(ValueError(text), "en", str) == text
+    assert isinstance(refusal(ValueError(text), "de", str), str)
 
 
 def test_each_text_has_a_german_one() -> None:

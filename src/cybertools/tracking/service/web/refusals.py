@@ -6,7 +6,6 @@ that is not known stays as it is.
 
 import re
 from collections.abc import Callable
-from functools import cache
 
 from cybertools.tracking.service.web.words import translations
 
@@ -105,28 +104,43 @@ def refusal(error: Exception, language: str, number: Callable[[float], str]) -> 
 
     :param number: writes a number as the reader does.
     """
-    return str(error) if language == "en" else _said(str(error), language, number)
-
-
-def _said(text: str, language: str, number: Callable[[float], str]) -> str:
-    for known in REFUSALS:
-        if found := _pattern(known).fullmatch(text):
-            values = {name: _value(value, number) for name, value in found.groupdict().items()}
-            return str(translations(language).gettext(known) % values)
+    text = str(error)
+    if language == "en":
+        return text
     # What is wrong about a part: "steps[1]: …".
     part, colon, rest = text.partition(": ")
-    return f"{part}: {_said(rest, language, number)}" if colon else text
+    about_part = _said(rest, language, number) if colon else None
+    return _said(text, language, number) or (f"{part}: {about_part}" if about_part else text)
 
 
-def _value(text: str, number: Callable[[float], str]) -> str:
+def _said(text: str, language: str, number: Callable[[float], str]) -> str | None:
+    for known in REFUSALS:
+        values = _values(known, text)
+        if values is not None:
+            written = {name: _written(value, number) for name, value in values.items()}
+            return str(translations(language).gettext(known) % written)
+    return None
+
+
+def _values(known: str, text: str) -> dict[str, str] | None:
+    """What stands in a text where a kind of error has its names; None where it is another kind.
+
+    No regular expression: it would try all ways to part what a reader has made up.
+    """
+    start, *parts = _PLACE.split(known)
+    if not parts:
+        return {} if text == known else None
+    *parts, name, end = parts
+    if not (text.startswith(start) and text.endswith(end)):
+        return None
+    found, at, last = {}, len(start), len(text) - len(end)
+    for between, following in zip(parts[::2], parts[1::2], strict=True):
+        place = text.find(following, at + 1, last)
+        if place < 0:
+            return None
+        found[between], at = text[at:place], place + len(following)
+    return found | {name: text[at:last]} if at < last else None
+
+
+def _written(text: str, number: Callable[[float], str]) -> str:
     return number(int(text.replace(",", ""))) if _LARGE.fullmatch(text) else text
-
-
-@cache
-def _pattern(text: str) -> re.Pattern[str]:
-    """What recognizes the errors of a kind."""
-    parts = [
-        f"(?P<{part}>.+?)" if place % 2 else re.escape(part)
-        for place, part in enumerate(_PLACE.split(text))
-    ]
-    return re.compile("".join(parts), re.DOTALL)
