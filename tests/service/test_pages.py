@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import re
+import time
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -22,7 +23,8 @@ from cybertools.tracking import open_storage
 from cybertools.tracking.service import web
 from cybertools.tracking.service.web.charts import Bar, scale, time_chart
 from cybertools.tracking.service.web.periods import chosen_period
-from cybertools.tracking.service.web.words import ERRORS, translations
+from cybertools.tracking.service.web.refusals import REFUSALS, refusal
+from cybertools.tracking.service.web.words import translations
 from tests.engines import give_up
 from tests.servers import missing_postgres, postgres_database
 from tests.service.paged import EVIL, PASSWORD, Paged, filled, form_token, paged, sign_in
@@ -258,6 +260,25 @@ def test_only_what_one_may_see_is_there(site: Paged, reader: httpx.Client) -> No
         assert "other" not in client.get("/storages").text
 
 
+def test_a_name_that_no_address_can_have_is_no_link(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path}/tracks.db"
+    for name in ("..", "a/b", "c d?e"):
+        with open_storage(url, name) as storage:
+            storage.saveUserTrack("a", 0, "ann", {})
+    with paged(url) as site, site.visitor(site.token("read")) as client:
+        front = client.get("/").headers["location"]
+        pages = [
+            client.get("/storages"),
+            client.get("/storages?sizes=1&lang=de"),
+            client.get(front),
+        ]
+        assert [page.status_code for page in pages] == [200] * 3
+        assert ["<code>a/b</code>" in page.text for page in pages] == [True, True, False]
+        assert "cannot be part of an address" in pages[0].text
+        for address in {address for page in pages for address in links(page.text)} - {"/docs"}:
+            assert client.get(address, follow_redirects=True).is_success, address
+
+
 # Pages
 
 
@@ -439,6 +460,26 @@ def test_pages_of_tracks_follow_each_other(url: str, reader: httpx.Client) -> No
         assert seen == [track.id for track in storage.query(order="timeStamp")]
 
 
+def test_what_is_not_over_yet_is_said_where_users_come_back(tmp_path: Path) -> None:
+    url, week = f"sqlite:{tmp_path}/tracks.db", 7 * 86_400
+    for name, latest in (("now", time.time()), ("then", 1.4e9)):
+        with open_storage(url, name) as storage:
+            for ago in (3, 2, 0):
+                when = latest - ago * week
+                storage.saveUserTrack("a", 0, "ann", {}, timeStamp=when)
+                storage.saveUserTrack("a", 0, f"{ago}", {}, timeStamp=when)
+    with paged(url) as site, site.visitor(site.token("read")) as client:
+        path = "/storages/now/retention?unit=week&period=all"
+        rows = re.findall("<tr>(.*?)</tr>", client.get(path).text, re.DOTALL)[1:]
+        open_cells = [
+            ["not over yet" in cell for cell in re.findall(r"<td class=.shade.*?</td>", row)]
+            for row in rows
+        ]
+        assert open_cells == [[False, False, False, True], [False, False, True], [True]]
+        assert "noch nicht zu Ende" in client.get(f"{path}&lang=de").text
+        assert "noch nicht zu Ende" not in client.get(path.replace("now", "then")).text
+
+
 def test_downloads(url: str, reader: httpx.Client) -> None:
     with open_storage(url) as storage:
         wanted = storage.query(taskId="course/*", userName="user-3")
@@ -476,6 +517,106 @@ def test_german(site: Paged) -> None:
         assert '<html lang="en"' in client.get(f"{S}/tasks").text
 
 
+LONG = "x" * 1_100
+
+WRONG = [
+    *(
+        f"{S}/{page}?{wrong}"
+        for page in ("overview", "tasks", "explore", "funnel", "retention", "paths")
+        for wrong in (
+            "period=yesterday",
+            "zone=Mars",
+            "from=soon",
+            "to=9999-12-31",
+            "from=2026-03-02&to=2026-03-01",
+            "lang=de&q=%ff",
+        )
+    ),
+    *(
+        f"{S}/explore?{wrong}"
+        for wrong in (
+            "runId=x",
+            "order=upwards",
+            "after=x",
+            "where=state",
+            "where=state=null",
+            "data.a.b=1",
+            "taskId=%00",
+            f"userName={LONG}",
+            "by=timeStamp",
+            "by=a..b",
+            "from=99999999999999",
+            "from=9999999999999999999999999",
+        )
+    ),
+    f"{S}/download?format=xml",
+    f"{S}/tasks?rows=0",
+    f"{S}/users?by=x",
+    f"{S}/task",
+    f"{S}/user",
+    f"{S}/task?taskId=nothing",
+    f"{S}/runs/9999",
+    f"{S}/tracks/9999999",
+    f"{S}/find?q=%00",
+    f"{S}/funnel?step=a&window=soon",
+    f"{S}/funnel?step=a&per=x",
+    f"{S}/funnel?step=%00",
+    f"{S}/funnel?{'step=a&' * 40}",
+    f"{S}/retention?unit=hour",
+    f"{S}/paths?gap=0m",
+    "/storages/nothing/overview",
+]
+
+ENGLISH = re.compile(r"\b(must|not|there|is|the|or|of|like|with|and|this|to be)\b", re.IGNORECASE)
+
+
+def alert_of(page: httpx.Response) -> str:
+    """What is wrong, as the page says it."""
+    found = re.search(r'role="alert">(.*?)</', page.text, re.DOTALL)
+    assert found, (page.url, page.text)
+    return found[1]
+
+
+def test_what_is_wrong_is_said_in_german(site: Paged) -> None:
+    german = {"accept-language": "de"}
+    with site.visitor(site.token("admin"), **german) as admin, site.visitor(**german) as nobody:
+        alerts = {path: alert_of(admin.get(path)) for path in WRONG}
+        form = {"form": form_token(admin.get("/tokens").text)}
+        name = {"name": "x", "scope-read": "on"}
+        for wrong in (
+            {},
+            {"name": "x"},
+            {**name, "name": LONG},
+            {**name, "expires": "?"},
+            {**name, "expires": "99999999d"},
+            {**name, "storages": "service-tokens"},
+            {**name, "origins": "https://example.org"},
+            {**name, "origins": "example"},
+        ):
+            alerts[f"/tokens {wrong}"] = alert_of(admin.post("/tokens", data=form | wrong))
+        alerts["no form"] = alert_of(admin.post("/tokens", data=name))
+        elsewhere = {"sec-fetch-site": "cross-site"}
+        alerts["elsewhere"] = alert_of(admin.post("/tokens", data=form | name, headers=elsewhere))
+        for given in ({}, {"token": "x"}, {"name": "eva", "password": "x" * 12}):
+            alerts[f"/sign-in {given}"] = alert_of(sign_in(nobody, **given))
+        with site.visitor(site.token("read", storages=["tracks"]), **german) as reader:
+            for path in ("/tokens", "/storages/other/overview"):
+                alerts[f"reader {path}"] = alert_of(reader.get(path))
+    assert {path: text for path, text in alerts.items() if ENGLISH.search(text)} == {}
+    assert "höchstens 1.000 Bytes" in alerts[f"{S}/explore?userName={LONG}"]
+
+
+@given(
+    st.lists(st.sampled_from([*REFUSALS, ": ", "'x'", "7", "1,000", " "]), max_size=2_000).map(
+        "".join
+    )
+)
+def test_what_a_reader_makes_up_is_no_trap(text: str) -> None:
+    # Of many pieces of known errors: neither an endless search nor an endless depth.
+    assert refusal(ValueError(text), "en", str) == text
+    assert isinstance(refusal(ValueError(text), "de", str), str)
+
+
 def test_each_text_has_a_german_one() -> None:
     folder = Path(web.__file__).parent
     methods = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")]
@@ -485,7 +626,7 @@ def test_each_text_has_a_german_one() -> None:
     found = {
         message if isinstance(message, str) else message[0]
         for _, _, message, _, _ in extract_from_dir(folder, methods, options, keywords)
-    } | {*ERRORS}
+    } | {*REFUSALS}
     same = {"live", "Name", "Token", "Tokens", "Track", "Tracks", "Track %(id)s", "track"}
     assert len(found) > 150
     assert {text for text in found - same if german.gettext(text) == text} == set()
@@ -540,6 +681,7 @@ def test_axes_begin_at_0_and_reach_the_highest(most: float) -> None:
     assert len(ticks) < 12
     steps = {round((b - a) / ticks[1], 6) for a, b in pairwise(ticks)}
     assert steps == {1.0}
+    assert isinstance(most, float) or all(float(tick).is_integer() for tick in ticks)
 
 
 def test_a_chart_is_as_high_as_its_numbers() -> None:

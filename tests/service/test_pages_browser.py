@@ -5,12 +5,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from cybertools.tracking import open_storage
 from tests.engines import give_up
 from tests.service.paged import EVIL, Paged, filled, paged
 from tests.service.test_browser import FLAGS, site
@@ -22,6 +24,9 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOOKS = ["color-contrast", "target-size", "link-in-text-block", "scrollable-region-focusable"]
 """What depends on colours and sizes."""
+
+
+LONG = "a/rather/long/name/of/something/that/has/no/room/beside/a/chart/on/a/phone"
 
 
 class Stage:
@@ -74,6 +79,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
     url = f"sqlite:{tmp_path_factory.mktemp('pages')}/tracks.db"
     filled(url)
+    with open_storage(url, "long") as storage:
+        for number in range(14):
+            for name in (LONG, "short"):
+                storage.saveUserTrack(f"{name}-{number}.png", 0, f"{LONG}{number}@example.org", {})
     with paged(url) as site, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield Stage(site, browser)
@@ -149,6 +158,18 @@ def test_each_page(
 
 
 @pytest.mark.parametrize(
+    ("scheme", "size"), [("light", NARROW), ("dark", WIDE)], ids=["light-narrow", "dark-wide"]
+)
+def test_each_page_in_german(stage: Stage, axe: str, scheme: str, size: dict[str, int]) -> None:
+    addresses = ADDRESSES if size == NARROW else [ADDRESSES[0], "/tokens", "/storages/long/paths"]
+    rules = ["html-has-lang", "html-lang-valid", "valid-lang", "label", "link-name", *LOOKS]
+    with stage.page(viewport=size, color_scheme=scheme, locale="de-DE") as page:
+        wrong = {address: looked_at(stage, axe, page, address, rules) for address in addresses}
+        assert {address: found for address, found in wrong.items() if found} == {}
+        assert page.evaluate("document.documentElement.lang") == "de"
+
+
+@pytest.mark.parametrize(
     ("scheme", "size"), [("dark", WIDE), ("light", NARROW)], ids=["dark-wide", "light-narrow"]
 )
 def test_the_other_way_round(stage: Stage, axe: str, scheme: str, size: dict[str, int]) -> None:
@@ -159,6 +180,47 @@ def test_the_other_way_round(stage: Stage, axe: str, scheme: str, size: dict[str
         page.goto("/sign-in")
         assert found_by(axe, page, STANDARDS) == []
         assert stage.complaints == []
+
+
+BOXES = """
+() => [...document.querySelectorAll(".chart .label")].map((label) => {
+  const box = label.getBoundingClientRect();
+  const chart = label.closest("svg.chart").getBoundingClientRect();
+  return {
+    x: box.x, top: box.top, bottom: box.bottom,
+    isInside: box.left >= chart.left - 1 && box.right <= chart.right + 1
+      && box.top >= chart.top && box.bottom <= chart.bottom,
+    isShortened: label.scrollWidth > label.clientWidth,
+    isWhole: label.scrollHeight <= label.clientHeight,
+    title: label.firstChild.title, text: label.textContent,
+  };
+})
+"""
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_no_label_is_cut(stage: Stage, size: dict[str, int]) -> None:
+    with stage.page(viewport=size) as page:
+        for address in ("/storages/long/paths", "/storages/long/runs/1"):
+            assert page.goto(address).ok
+            boxes = page.evaluate(BOXES)
+            assert boxes
+            for each in boxes:
+                assert (each["isInside"], each["isWhole"]) == (True, True), each
+                assert each["title"] == each["text"]
+            for x in {each["x"] for each in boxes}:
+                column = sorted((each["top"], each["bottom"]) for each in boxes if each["x"] == x)
+                assert all(a[1] <= b[0] + 0.5 for a, b in pairwise(column))
+            assert any(each["isShortened"] for each in boxes) or size == WIDE
+
+
+def test_on_a_phone_nothing_has_to_be_guessed(stage: Stage) -> None:
+    with stage.page(viewport=NARROW) as page:
+        for address in ("/storages?sizes=1", "/tokens", "/storages/long/now"):
+            assert page.goto(address).ok
+            hidden = "(element) => element.scrollWidth > element.clientWidth"
+            assert not page.locator(".switcher > summary").evaluate(hidden)
+            assert not page.locator(".stacked").locator("..").evaluate(hidden)
 
 
 def test_without_a_script(stage: Stage) -> None:
@@ -210,6 +272,48 @@ def test_by_keyboard(stage: Stage) -> None:
         for _ in range(25):
             page.keyboard.press("Tab")
             assert page.evaluate(outlines) != "none"
+        assert stage.complaints == []
+
+
+def test_menus_by_keyboard(stage: Stage) -> None:
+    text = "document.activeElement.textContent.trim()"
+    visible = """
+        () => getComputedStyle(document.activeElement).outlineStyle !== "none"
+          && document.activeElement.matches(":focus-visible")
+    """
+    with stage.page() as page:
+        page.goto(f"{S}/overview")
+        for menu, last in (("switcher", "All storages"), ("account", "Sign out")):
+            details = page.locator(f"details.{menu}")
+            entries = [name.strip() for name in details.locator("li").all_text_contents()]
+            assert entries[-1] == last
+            details.locator("summary").focus()
+            ways = [
+                *(("ArrowDown", name) for name in [*entries, entries[0]]),
+                *(("ArrowUp", name) for name in [*entries[::-1], entries[-1]]),
+                ("Home", entries[0]),
+                ("End", entries[-1]),
+            ]
+            for key, name in ways:
+                page.keyboard.press(key)
+                assert (key, page.evaluate(text)) == (key, name)
+                assert page.evaluate(visible)
+            page.keyboard.press("Escape")
+            assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+            assert not details.locator("ul").is_visible()
+            page.keyboard.press("ArrowUp")
+            assert page.evaluate(text) == entries[-1]
+            page.keyboard.press("Tab")
+            assert not details.locator("ul").is_visible()
+        page.focus("details.dates summary")
+        page.keyboard.press("ArrowDown")
+        assert page.evaluate("document.activeElement.name") == "from"
+        page.keyboard.press("Escape")
+        assert not page.locator("details.dates form").is_visible()
+        page.focus("details.switcher summary")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/overview*")
         assert stage.complaints == []
 
 
@@ -277,4 +381,10 @@ def test_in_print(stage: Stage) -> None:
             drawn = "main svg, main table"
             assert page.locator(drawn).first.is_visible()
             assert page.pdf(format="A4").startswith(b"%PDF")
+        for address, width in (("/storages/long/paths", 740), (f"{S}/retention?unit=day", 1_016)):
+            page.set_viewport_size({"width": width, "height": 1_000})
+            page.goto(address)
+            assert not page.locator("main form, main nav").filter(visible=True).count()
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            assert all(each["isInside"] for each in page.evaluate(BOXES))
         assert stage.complaints == []

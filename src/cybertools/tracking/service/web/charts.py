@@ -17,6 +17,9 @@ HEIGHT = 200
 TOP, BOTTOM = 8, 24
 """Pixels above and below the area of a chart."""
 
+LABEL, ROW = 18, 36
+"""Pixels of a label's height, and of a row with one and its part of the bands."""
+
 MOST_BARS = 120
 """With more of them they are too thin, and it is a line."""
 
@@ -39,13 +42,17 @@ class Bar:
 
 
 def scale(most: float, ticks: int = 4) -> list[float]:
-    """Round numbers from 0 to at least ``most``, for an axis."""
+    """Round numbers from 0 to at least ``most``, for an axis. Of a count they are whole."""
     if most <= 0:
         return [0.0, 1.0]
     rough = most / ticks
     size = 10 ** floor(log10(rough))
-    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= rough * 0.999)
-    step = max(step, 1.0) if float(most).is_integer() else step
+    is_count = float(most).is_integer()
+    step = next(
+        step
+        for step in (size * factor for factor in (1, 2, 2.5, 5, 10))
+        if step >= rough * 0.999 and (float(step).is_integer() or not is_count)
+    )
     count = 1
     while count * step < most * 0.9999:
         count += 1
@@ -184,12 +191,10 @@ def lanes(rows: Sequence[tuple[str, Sequence[Mark]]]) -> Markup:
     height = 28
     parts = []
     for place, (name, marks) in enumerate(rows):
-        middle = place * height + 20
+        middle = place * height + 22
         parts.append(
-            Markup(
-                '<text class="tick" x="0" y="{}">{}</text>'
-                '<line class="axis" x1="0" x2="100%" y1="{}" y2="{}"/>'
-            ).format(middle - 9, name, middle, middle)
+            _label(name, middle - 13, "0", "100%")
+            + Markup('<line class="axis" x1="0" x2="100%" y1="{}" y2="{}"/>').format(middle, middle)
         )
         dot = Markup('<circle class="dot" cx="{}%" cy="{}" r="3.5"><title>{}</title></circle>')
         parts += [dot.format(round(m.place * 100, 3), middle, m.title) for m in marks]
@@ -218,10 +223,9 @@ def flow_chart(flows: Sequence[Flow]) -> Markup:
         return Markup("")
     left, right = _nodes(flows, "source"), _nodes(flows, "target")
     rows = max(len(left), len(right))
-    height = max(180, rows * 30)
-    gap = 10.0
-    unit = (height - gap * (rows - 1)) / total
-    starts, ends = _places(left, unit, gap, height), _places(right, unit, gap, height)
+    height = max(180, rows * ROW)
+    unit = (height - LABEL * rows) / total
+    starts, ends = _places(left, unit, height), _places(right, unit, height)
     bands, labels = [], []
     band = Markup(
         '<a href="{}" tabindex="-1"><path class="band {}" d="{}"><title>{}</title></path></a>'
@@ -236,15 +240,9 @@ def flow_chart(flows: Sequence[Flow]) -> Markup:
             f" C50 {b + size:.1f} 50 {a + size:.1f} 0 {a + size:.1f} Z"
         )
         bands.append(band.format(flow.href, "end" if flow.is_end else "", path, flow.title))
-    text = Markup('<text class="node {}" x="{}" y="{}" dy="0.32em" text-anchor="{}">{}</text>')
-    for sizes, places, x, anchor in (
-        (left, starts, "35%", "end"),
-        (right, ends, "65%", "start"),
-    ):
+    for css, sizes, places, x in (("from", left, starts, "0"), ("to", right, ends, "65%")):
         for name, count in sizes.items():
-            middle = places[name] + count * unit / 2
-            for css, most in LABELS.items():
-                labels.append(text.format(css, x, round(middle, 1), anchor, _short(name, most)))
+            labels.append(_label(name, places[name] + count * unit / 2, x, "35%", css))
     return Markup(
         '<svg class="chart flow" width="100%" height="{0}" aria-hidden="true" focusable="false">'
         '<svg x="36%" y="0" width="28%" height="{0}" viewBox="0 0 100 {0}"'
@@ -260,19 +258,23 @@ def _nodes(flows: Sequence[Flow], side: str) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
 
-def _places(sizes: dict[str, int], unit: float, gap: float, height: float) -> dict[str, float]:
-    used = sum(sizes.values()) * unit + gap * (len(sizes) - 1)
-    at = max(0.0, (height - used) / 2)
+def _places(sizes: dict[str, int], unit: float, height: float) -> dict[str, float]:
+    """Where each begins: with room for a label around and between them."""
+    used = sum(sizes.values()) * unit + LABEL * len(sizes)
+    at = (height - used + LABEL) / 2
     found = {}
     for name, count in sizes.items():
         found[name] = at
-        at += count * unit + gap
+        at += count * unit + LABEL
     return found
 
 
-LABELS = {"wide": 44, "narrow": 15}
-"""Characters of a name beside a band, where there is room and where there is little."""
+def _label(name: str, middle: float, x: str, width: str, css: str = "") -> Markup:
+    """A name in the room there is: one that is too long loses its beginning, the tool tip has it.
 
-
-def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else f"…{name[1 - most :]}"
+    HTML, since a browser can shorten no text of SVG.
+    """
+    return Markup(
+        '<foreignObject x="{}" y="{}" width="{}" height="{}">'
+        '<div class="label {}" dir="rtl"><bdi title="{}">{}</bdi></div></foreignObject>'
+    ).format(x, round(middle - LABEL / 2, 1), width, LABEL, css, name, name)

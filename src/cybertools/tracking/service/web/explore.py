@@ -21,7 +21,7 @@ from cybertools.tracking.service.web.series import series
 from cybertools.tracking.service.web.site import SECURITY, Page, View
 from cybertools.tracking.track import Row, Track
 from cybertools.tracking.transfer.exporting import csv_row
-from cybertools.tracking.values import json_time, shown, track_id
+from cybertools.tracking.values import json_time, parse_time_stamp, shown, track_id
 
 __all__ = ["PAGES", "Asked", "asked_for"]
 
@@ -158,7 +158,10 @@ async def _exact_period(view: View) -> Period:
     await view.choose_period(exact := any(map(_is_seconds, bounds)))
     if not exact:
         return view.period
-    start, end = (float(text) if _is_seconds(text) else None for text in bounds)
+    start, end = (
+        parse_time_stamp(float(text), name) if _is_seconds(text) else None
+        for name, text in zip(("from", "to"), bounds, strict=True)
+    )
     view.period = replace(
         view.period,
         name="exact",

@@ -32,7 +32,7 @@ async def funnel(view: View) -> Reply:
             )
             rows = table.as_dicts()
         except TrackingError as found:
-            error = str(found)
+            error = view.refusal(found)
     suggested = await view.report("top", what="taskId", top=100, detail="none", **period.criteria)
     return view.render(
         "funnel.html",
@@ -58,6 +58,7 @@ async def retention(view: View) -> Reply:
     if table.rows:
         first = min(row["start"] for row in table.as_dicts())
         edges = [*period_edges(first, latest + 400 * 86_400, unit, view.zone)]
+    over = min(view.moment, period.end or view.moment)
     for row in table.as_dicts():
         place = edges.index(row["start"])
         cohort = cohorts.setdefault(
@@ -74,6 +75,7 @@ async def retention(view: View) -> Reply:
                 {
                     **row,
                     "shade": round((row["share"] or 0) / 100 * (SHADES - 1)),
+                    "is_open": edges[place + row["later"] + 1] > over,
                     "href": _period_link(view, edges, place + row["later"]),
                 }
             )
@@ -81,6 +83,7 @@ async def retention(view: View) -> Reply:
         "retention.html",
         unit=unit,
         cohorts=[*cohorts.values()],
+        is_any_open=any(cell["is_open"] for each in cohorts.values() for cell in each["cells"]),
         columns=max((len(each["cells"]) for each in cohorts.values()), default=0),
     )
 

@@ -63,7 +63,7 @@ async def make_token(view: View) -> Reply:
     try:
         made = await asyncio.to_thread(_made, view, values)
     except TrackingError as error:
-        return await _tokens(view, 422, error=view.say(str(error)), given=values)
+        return await _tokens(view, 422, error=view.refusal(error), given=values)
     return await _tokens(view, 201, made=made.token, text=made.text)
 
 

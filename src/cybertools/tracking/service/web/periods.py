@@ -20,6 +20,10 @@ MICRO = 1e-6
 
 DAY = 86_400
 
+EARLIEST, LATEST = date(1900, 1, 1), date(2241, 12, 31)
+"""The days that can be chosen: there is no track after the last one, and days before the first are
+within reach of calendars."""
+
 
 @dataclass(frozen=True, slots=True)
 class Period:
@@ -102,9 +106,12 @@ def _day(asked: Mapping[str, str], name: str) -> date | None:
     if not text:
         return None
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise InvalidValue(f"{name} must be a date like 2026-03-01, not {shown(text)}.") from None
+    if not EARLIEST <= day <= LATEST:
+        raise InvalidValue(f"{name} must be from {EARLIEST} to {LATEST}, not {shown(text)}.")
+    return day
 
 
 def _of_days(name: str, zone: str, first: date | None, last: date | None) -> Period:

@@ -40,7 +40,7 @@ async def sign_in(view: View) -> Reply:
             raise InvalidValue("Give a token, or a user name and a password.")
     except (Refused, InvalidType, InvalidValue) as error:
         status = getattr(error, "status", 422)
-        answer = _form(view, values.get("next", ""), view.say(str(error)), status, name)
+        answer = _form(view, values.get("next", ""), view.refusal(error), status, name)
         wait = getattr(error, "retry_after", None)
         more = [] if wait is None else [(b"retry-after", b"%d" % wait)]
         return answer._replace(headers=[*answer.headers, *more])

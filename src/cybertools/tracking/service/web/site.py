@@ -38,6 +38,7 @@ from cybertools.tracking.service.web.periods import (
     check_zone,
     chosen_period,
 )
+from cybertools.tracking.service.web.refusals import refusal
 from cybertools.tracking.service.web.words import LANGUAGES, Format, locale_for, translations
 from cybertools.tracking.values import now, shown
 
@@ -147,6 +148,8 @@ class View:
         self.asked: dict[str, str] = {}
         self.signed_in: SignedIn | None = None
         self.storages: list[str] = []
+        self.without_address: list[str] = []
+        """Storages that there can be no pages about."""
         self.period = Period("all", "UTC")
         self.cookies = _cookies(call)
         self._set: list[str] = []
@@ -160,15 +163,13 @@ class View:
 
     def choose(self) -> None:
         """Find out the language and the zone."""
+        self._speak()  # what is wrong with the parameters is said in the language known so far
         for name, value in self.call.pairs:
             self.asked.setdefault(name, value.strip())
         chosen, zone = self.asked.get("lang", ""), self.asked.get("zone", "")
         if chosen in LANGUAGES:
             self._keep("tracks-lang", chosen)
-        accepted = self.call.headers.get(b"accept-language", b"").decode("latin-1")
-        locale = locale_for(self.cookies.get("tracks-lang"), accepted)
-        self.language = locale.language
-        self.format = Format(locale, ZoneInfo("UTC"))
+            self._speak()
         if zone and not check_zone(zone):
             raise InvalidValue(
                 f"zone must be a time zone like Europe/Berlin or UTC, not {shown(zone)}."
@@ -176,6 +177,12 @@ class View:
         if zone:
             self._keep("tracks-zone", zone)
         self.zone = check_zone(self.cookies.get("tracks-zone", "")) or "UTC"
+        self._speak()
+
+    def _speak(self) -> None:
+        accepted = self.call.headers.get(b"accept-language", b"").decode("latin-1")
+        locale = locale_for(self.cookies.get("tracks-lang"), accepted)
+        self.language = locale.language
         self.format = Format(locale, ZoneInfo(self.zone))
 
     def _keep(self, name: str, value: str) -> None:
@@ -189,7 +196,9 @@ class View:
         self.signed_in = await self.site.sessions.admit(cookie, scope, name, self.call.client)
         self.call.principal = self.signed_in.principal
         names = await self.service.storages.names()
-        self.storages = [each for each in names if self.principal.reaches(each)]
+        reached = [each for each in names if self.principal.reaches(each)]
+        self.storages = [*filter(_has_address, reached)]
+        self.without_address = [each for each in reached if each not in self.storages]
         if name is not None:
             if name not in self.storages:
                 raise StorageNotFound(f"There is no storage {name!r}.")
@@ -316,6 +325,10 @@ class View:
         said = translations(self.language).gettext(text)
         return said % values if values else said
 
+    def refusal(self, error: TrackingError) -> str:
+        """What is wrong, in the reader's language."""
+        return refusal(error, self.language, self.format.number)
+
     def render(self, template: str, status: int = 200, **values: Any) -> Reply:
         """The page."""
         text = (
@@ -395,11 +408,16 @@ def _refusal(view: View, error: TrackingError) -> Reply:
             return view.redirect("/sign-in?" + urlencode({"next": target}))
     else:
         status = problem_of(error, getattr(error, "kind", ""))["status"]
-    answer = view.render("error.html", status, error=view.say(str(error)), code=status)
+    answer = view.render("error.html", status, error=view.refusal(error), code=status)
     wait = getattr(error, "retry_after", None)
     if wait is None:
         return answer
     return answer._replace(headers=[*answer.headers, (b"retry-after", b"%d" % wait)])
+
+
+def _has_address(name: str) -> bool:
+    """Whether a storage's name can be a part of a URL's path."""
+    return "/" not in name and name not in (".", "..")
 
 
 def _cookies(call: Call) -> dict[str, str]:

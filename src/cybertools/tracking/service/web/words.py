@@ -19,21 +19,6 @@ from babel.support import NullTranslations, Translations
 
 __all__ = ["LANGUAGES", "Format", "locale_for", "translations"]
 
-ERRORS = (
-    "The user name or the password is wrong.",
-    "This token is unknown, or no longer valid.",
-    "This token has expired.",
-    "The session has ended: sign in again.",
-    "Give a token, or a user name and a password.",
-    "This needs a token with the scope admin.",
-    "This needs a token with the scope read.",
-    "This token is not for this storage.",
-    "This needs a token for all storages.",
-    "A token needs a name: who or what it is for.",
-    "This form is not from a page of this session: load it again.",
-)
-"""Refusals of other rooms that the catalogues have texts for."""
-
 NOTHING = "\N{EN DASH}"
 """Where there is no value."""
 

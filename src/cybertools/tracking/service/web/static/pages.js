@@ -93,20 +93,37 @@ for (const form of document.querySelectorAll("[data-live]")) {
   form.addEventListener("input", () => follow());
 }
 
-/* One menu at a time; Escape and a click beside it close it */
+/* One menu at a time: arrows, Home and End go through it; Escape and leaving it close it */
 
-document.addEventListener("click", (event) => {
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(event.target)) menu.open = false;
-  }
-});
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
-    menu.open = false;
-    menu.querySelector("summary").focus();
-  }
-});
+for (const menu of document.querySelectorAll("details.menu")) {
+  const summary = menu.querySelector("summary");
+  const isList = Boolean(menu.querySelector("summary + ul"));
+  const entries = [...menu.querySelectorAll(isList ? "li a, li button" : "input:not([type=hidden]), button")];
+  const last = entries.length - 1;
+  const places = {
+    ArrowDown: (at) => (at === last ? 0 : at + 1),
+    ArrowUp: (at) => (at <= 0 ? last : at - 1),
+    Home: () => 0,
+    End: () => last,
+  };
+  menu.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+    const isAtHead = document.activeElement === summary;
+    if (event.key === "Escape" && menu.open) {
+      menu.open = false;
+      summary.focus();
+    } else if (event.key in places && (isAtHead ? menu.open || event.key.startsWith("Arrow") : isList)) {
+      menu.open = true;
+      entries[places[event.key](entries.indexOf(document.activeElement))].focus();
+      event.preventDefault();
+    }
+  });
+  const leave = (target) => {
+    if (target && !menu.contains(target)) menu.open = false;
+  };
+  menu.addEventListener("focusout", (event) => leave(event.relatedTarget));
+  document.addEventListener("click", (event) => leave(event.target));
+}
 
 /* Time zones to choose from, and the browser's own where none was chosen */
 
