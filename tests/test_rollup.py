@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cybertools.tracking import Storage, open_storage
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.opening import migrate_storage
-from cybertools.tracking.questions import Groups, Periods
+from cybertools.tracking.questions import Cohorts, Groups, Periods
 from cybertools.tracking.reports import run_report
 from cybertools.tracking.reports.periods import period_edges
 from cybertools.tracking.sql.engine import SqlEngine
@@ -69,7 +69,7 @@ SPANS = st.one_of(
 REPORTS = st.one_of(
     st.fixed_dictionaries(
         {
-            "name": st.sampled_from(("counts", "active")),
+            "name": st.sampled_from(("counts", "active", "retention")),
             "unit": st.sampled_from(("day", "week", "month")),
             "timezone": st.sampled_from(ZONES),
         }
@@ -191,6 +191,8 @@ def test_it_answers_once_somebody_asked_for_days(url: str) -> None:
         assert is_answered(storage, ("taskId",), "tracks")
         assert is_answered(storage, ("taskId",), "tracks", "users", "runs", "first", "last")
         assert is_answered(storage, (Periods(edges, "Europe/Berlin"),), "users", "tracks")
+        cohorts = Cohorts(Criteria(), Periods(edges, "Europe/Berlin"))
+        assert engine_of(storage).rollup.answer(cohorts) is not None
         assert not is_answered(storage, (Periods(tuple(e + 1 for e in edges)),), "tracks")
 
 
@@ -207,7 +209,7 @@ def test_what_happens_to_tracks_that_are_counted(url: str, what: str) -> None:
         )
         change(storage, what, *given)
         for _ in range(2):
-            for report in ("counts", "active"):
+            for report in ("counts", "active", "retention"):
                 rows, counted = both(storage, report, DAYS)
                 assert rows == counted
             assert is_answered(storage, (), "users")
@@ -353,7 +355,7 @@ def test_while_others_write(url: str) -> None:
             assert done["saved"] - begun["removed"] <= tracks <= begun["saved"] - done["removed"]
         for each in running:
             each.result()
-        for report in ("counts", "active"):
+        for report in ("counts", "active", "retention"):
             rows, counted = both(storage, report, DAYS)
             assert rows == counted
         assert is_answered(storage, (), "users")

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfoNotFoundError
 
 from cybertools.tracking.errors import StorageError
-from cybertools.tracking.questions import Answer, Groups, Periods, Question
-from cybertools.tracking.sql.cells import Cells, can_answer, series
+from cybertools.tracking.questions import Answer, Cohorts, Groups, Question
+from cybertools.tracking.sql.cells import Cells, can_answer, series, zone_of
 from cybertools.tracking.sql.days import days_of
 
 if TYPE_CHECKING:
@@ -117,13 +117,13 @@ class Rollup:
 
     def answer(self, question: Question) -> Answer | None:
         """The answer to a question, where the rollup has it; else the tracks are to be counted."""
-        if not (isinstance(question, Groups) and can_answer(question)):
+        if not (isinstance(question, Groups | Cohorts) and can_answer(question)):
             return None
         if not self._engine.has_rollup:
             return None
         if self._engine.in_transaction:  # it sees what the cells may not be told yet
             return None
-        zone = next((k.timezone for k in question.keys if isinstance(k, Periods)), None)
+        zone = zone_of(question)
         try:
             with self._engine.snapshot() as connection:
                 state = self._state(connection)
@@ -138,7 +138,7 @@ class Rollup:
             return None
 
     def _answered(
-        self, connection: Any, state: _State, question: Groups, zone: str | None
+        self, connection: Any, state: _State, question: Groups | Cohorts, zone: str | None
     ) -> Answer | None:
         # Days of the zone that was asked for are whole in its own cells.
         for kept in sorted(state.zones, key=lambda kept: kept.name != zone):
