@@ -1,5 +1,6 @@
 """The rollup says what the tracks say, at every moment."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,9 @@ def opened(url: str, name: str | None = None) -> Iterator[Storage]:
 
 numbers = count()
 
+PATIENCE = 60.0
+"""Seconds after which something that should have happened long ago has failed."""
+
 
 def engine_of(storage: Storage) -> SqlEngine:
     """The storage's engine, which is one that keeps a rollup."""
@@ -154,9 +158,10 @@ def test_answers_are_those_of_the_tracks(url: str) -> None:
     """Whatever is saved, replaced, updated, removed or copied before, between and after."""
 
     @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(st.lists(CHANGES | ASKED, max_size=25), ASKED)
-    def check(steps: list[tuple[Any, ...]], end: tuple[Any, ...]) -> None:
+    @given(st.lists(CHANGES | ASKED, max_size=25), ASKED, st.booleans())
+    def check(steps: list[tuple[Any, ...]], end: tuple[Any, ...], is_patient: bool) -> None:
         with opened(url) as storage:
+            storage.engine.is_patient = is_patient
             for step in [*steps, end]:
                 if step[0] != "ask":
                     change(storage, *step)
@@ -218,6 +223,38 @@ def test_what_happens_to_tracks_that_are_counted(url: str, what: str) -> None:
                 for _ in range(9)
             )
         assert storage.engine.check() == []
+
+
+def test_who_does_not_wait_has_it_made_meanwhile(url: str) -> None:
+    """The answer is counted until then."""
+    with opened(url) as storage:
+        for day in range(40):
+            storage.saveUserTrack("a", 0, f"u{day}", {}, timeStamp=MOMENTS[0] + day * DAY)
+        storage.engine.is_patient = False
+        end = time.monotonic() + PATIENCE
+        while not is_answered(storage, (), "users"):
+            assert time.monotonic() < end
+            rows, counted = both(storage, "active", DAYS)
+            assert rows == counted
+        assert storage.engine.check() == []
+
+
+def test_closing_ends_what_is_made_meanwhile(url: str) -> None:
+    """What is done stays; the rest is done by whoever asks next."""
+    if url == "sqlite:":
+        pytest.skip("a database in memory ends with its storage")
+    with opened(url) as storage:
+        storage.saveUserTracks(
+            {"taskId": "a", "userName": f"u{n}", "data": {}, "timeStamp": MOMENTS[0] + n * DAY}
+            for n in range(100)
+        )
+        storage.engine.is_patient = False
+        run_report(storage, "counts", DAYS)
+    with opened(url, storage.name) as again:
+        rows, counted = both(again, "active", DAYS)
+        assert rows == counted
+        assert is_answered(again, (), "users")
+        assert again.engine.check() == []
 
 
 def test_small_storages_have_none(url: str) -> None:

@@ -354,6 +354,7 @@ class SqliteEngine(SqlEngine):
 
     def close(self) -> None:
         """See `Engine.close`."""
+        self.rollup.close()
         self._pool.close()
 
 
