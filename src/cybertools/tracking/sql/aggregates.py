@@ -399,11 +399,13 @@ def _condition(criteria: Criteria, dialect: Dialect) -> Bound:
 
 def _paths(question: Paths, tables: Tables, dialect: Dialect) -> Bound:
     where = _where(question.criteria, dialect)
+    # In order of the index by user one would look at all tracks for those of a few days.
+    per = dialect.unsorted + question.per
     gap = "" if question.gap is None else f"CASE WHEN later - t <= {question.gap!r} THEN "
     steps = (
         "SELECT taskId AS task, timeStamp AS t, lead(taskId) OVER w AS next,"
         f" lead(timeStamp) OVER w AS later FROM {tables.tracks}{where.sql}"
-        f" WINDOW w AS (PARTITION BY {question.per} ORDER BY timeStamp, number)"
+        f" WINDOW w AS (PARTITION BY {per} ORDER BY timeStamp, number)"
     )
     moves = f"SELECT task, {gap}next{' END' if gap else ''} AS next FROM ({steps}) AS steps"
     sql = (

@@ -87,6 +87,8 @@ class Cells:
     """They are of the tracks up to this number."""
     span: tuple[float, float]
     """All times of tracks and changes are within."""
+    has_changes: bool
+    """Something may be taken away from them again."""
 
     # Adding what is pending
 
@@ -306,13 +308,28 @@ class Cells:
 
     def _number(self, kind: str, times: Times) -> Number:
         """How many keys and tracks there are within the times."""
-        rows = self._within(kind, times)
-        sql = f"SELECT count(*), CAST(coalesce(sum(n), 0) AS bigint) FROM ({rows.sql}) AS found"
+        if self.has_changes:
+            rows, count = self._within(kind, times), "count(*)"
+        else:
+            # Each part adds: nothing has to be put together first, which takes three times as long.
+            rows, count = self._parts(kind, times), "count(DISTINCT key)"
+        sql = f"SELECT {count}, CAST(coalesce(sum(n), 0) AS bigint) FROM ({rows.sql}) AS found"
         ((keys, tracks),) = self._all(sql, rows.values)
         return keys, tracks
 
     def _within(self, kind: str, times: Times) -> Bound:
-        """Rows of ``key, n`` within the times: of whole days from cells, of parts from tracks."""
+        """Rows of ``key, n`` within the times, one for each key."""
+        parts = self._parts(kind, times)
+        return Bound(
+            f"SELECT key, {TOTAL} AS n FROM ({parts.sql}) AS parts GROUP BY key HAVING sum(n) > 0",
+            parts.values,
+        )
+
+    def _parts(self, kind: str, times: Times) -> Bound:
+        """Rows of ``key, n`` within the times: of whole days from cells, of parts from tracks.
+
+        Several of a key, whose numbers are to be added up.
+        """
         cells, key = self.tables.rollup("cells"), self._key(kind)
         first, end = self.days.whole(*times)
         level, parts, values = DAY, list[str](), list[Any]()
@@ -331,11 +348,7 @@ class Cells:
             where = _between(low, high)
             parts.append(f"SELECT {key} AS key, 1 AS n FROM {self.tables.tracks}{where.sql}")
             values += where.values
-        return Bound(
-            f"SELECT key, {TOTAL} AS n FROM ({' UNION ALL '.join(parts)}) AS parts"
-            " GROUP BY key HAVING sum(n) > 0",
-            values,
-        )
+        return Bound(" UNION ALL ".join(parts), values)
 
     def _rest(self, times: Times, first: int, end: int) -> Iterable[Times]:
         """What the times have before and after the whole days."""

@@ -296,6 +296,7 @@ class Rollup:
             days_of(zone.name),
             zone.upto,
             state.span or (0.0, 0.0),
+            state.changes > 0,
         )
 
     def _state(self, connection: Any) -> _State:
