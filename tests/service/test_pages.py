@@ -552,6 +552,19 @@ def test_a_chart_is_as_high_as_its_numbers() -> None:
     assert "&lt;50&gt;" in text
 
 
+def test_the_usual_period_of_a_page_that_reads_all_tracks_of_it() -> None:
+    """It is a week, which ends today or with the last track."""
+    present = datetime(2026, 5, 20, 12, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
+    for days, name, end in ((0, "7d", date(2026, 5, 20)), (30, "custom", date(2026, 4, 20))):
+        last = present - days * 86_400
+        period = chosen_period({}, "Europe/Berlin", present, last, short=True)
+        assert (period.name, period.last) == (name, end)
+        assert period.first == end - timedelta(6)
+        assert period.start is not None
+        assert period.end is not None
+        assert period.start <= last < period.end
+
+
 def test_a_page_that_takes_long(url: str) -> None:
     """A browser shows at once that it comes, and asks for it again."""
     with paged(url, page_seconds=0.0) as site, site.visitor(site.token("read")) as client:

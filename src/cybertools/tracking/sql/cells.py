@@ -186,7 +186,7 @@ class Cells:
 
     def answer(self, question: Groups | Cohorts) -> Answer | None:
         """The answer to a question that `can_answer` is True of; None where edges are no days'."""
-        times = question.criteria.time_from, question.criteria.time_to
+        times = self._bounds(question.criteria.time_from, question.criteria.time_to)
         if isinstance(question, Cohorts):
             return self._cohorts(times, question.periods.edges)
         match question.keys:
@@ -203,6 +203,14 @@ class Cells:
         if question.measures == ("tracks",) or not most:
             return most
         return self._about(question, Match(str(kind), tuple(key for key, _ in most)))
+
+    def _bounds(self, low: float | None, high: float | None) -> Times:
+        """The times, open where nothing is beyond: so all time is recognized, and has own cells."""
+        first, last = self.span
+        return (
+            None if low is None or low <= first else low,
+            None if high is None or high >= last else high,
+        )
 
     def _about(self, question: Groups, match: Match) -> Answer:
         """What cells do not have, counted of the tracks of the highest alone."""

@@ -290,15 +290,16 @@ class View:
         """What a function that reads the storage gives."""
         return await self.collection.reader.work(function, *arguments)
 
-    async def choose_period(self, exact: bool = False) -> Period:
+    async def choose_period(self, exact: bool = False, short: bool = False) -> Period:
         """The period that the page is about.
 
         :param exact: the page reads its bounds itself.
+        :param short: the usual one is shorter, as the page has to read all tracks of it.
         """
         newest = await self.work(lambda: self.storage.query(order="-timeStamp", limit=1))
         self.last_time = newest[0].timeStamp if newest else None
         asked = {"period": "all"} if exact else self.asked
-        self.period = chosen_period(asked, self.zone, self.moment, self.last_time)
+        self.period = chosen_period(asked, self.zone, self.moment, self.last_time, short)
         return self.period
 
     async def report(
