@@ -1,5 +1,6 @@
 """The rollup says what the tracks say, at every moment."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from cybertools.tracking import Storage, open_storage
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.opening import migrate_storage
-from cybertools.tracking.questions import Groups, Periods
+from cybertools.tracking.questions import Cohorts, Groups, Periods
 from cybertools.tracking.reports import run_report
 from cybertools.tracking.reports.periods import period_edges
 from cybertools.tracking.sql.engine import SqlEngine
@@ -69,7 +70,7 @@ SPANS = st.one_of(
 REPORTS = st.one_of(
     st.fixed_dictionaries(
         {
-            "name": st.sampled_from(("counts", "active")),
+            "name": st.sampled_from(("counts", "active", "retention")),
             "unit": st.sampled_from(("day", "week", "month")),
             "timezone": st.sampled_from(ZONES),
         }
@@ -105,6 +106,9 @@ def opened(url: str, name: str | None = None) -> Iterator[Storage]:
 
 
 numbers = count()
+
+PATIENCE = 60.0
+"""Seconds after which something that should have happened long ago has failed."""
 
 
 def engine_of(storage: Storage) -> SqlEngine:
@@ -154,9 +158,10 @@ def test_answers_are_those_of_the_tracks(url: str) -> None:
     """Whatever is saved, replaced, updated, removed or copied before, between and after."""
 
     @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(st.lists(CHANGES | ASKED, max_size=25), ASKED)
-    def check(steps: list[tuple[Any, ...]], end: tuple[Any, ...]) -> None:
+    @given(st.lists(CHANGES | ASKED, max_size=25), ASKED, st.booleans())
+    def check(steps: list[tuple[Any, ...]], end: tuple[Any, ...], is_patient: bool) -> None:
         with opened(url) as storage:
+            storage.engine.is_patient = is_patient
             for step in [*steps, end]:
                 if step[0] != "ask":
                     change(storage, *step)
@@ -191,6 +196,8 @@ def test_it_answers_once_somebody_asked_for_days(url: str) -> None:
         assert is_answered(storage, ("taskId",), "tracks")
         assert is_answered(storage, ("taskId",), "tracks", "users", "runs", "first", "last")
         assert is_answered(storage, (Periods(edges, "Europe/Berlin"),), "users", "tracks")
+        cohorts = Cohorts(Criteria(), Periods(edges, "Europe/Berlin"))
+        assert engine_of(storage).rollup.answer(cohorts) is not None
         assert not is_answered(storage, (Periods(tuple(e + 1 for e in edges)),), "tracks")
 
 
@@ -207,7 +214,7 @@ def test_what_happens_to_tracks_that_are_counted(url: str, what: str) -> None:
         )
         change(storage, what, *given)
         for _ in range(2):
-            for report in ("counts", "active"):
+            for report in ("counts", "active", "retention"):
                 rows, counted = both(storage, report, DAYS)
                 assert rows == counted
             assert is_answered(storage, (), "users")
@@ -216,6 +223,38 @@ def test_what_happens_to_tracks_that_are_counted(url: str, what: str) -> None:
                 for _ in range(9)
             )
         assert storage.engine.check() == []
+
+
+def test_who_does_not_wait_has_it_made_meanwhile(url: str) -> None:
+    """The answer is counted until then."""
+    with opened(url) as storage:
+        for day in range(40):
+            storage.saveUserTrack("a", 0, f"u{day}", {}, timeStamp=MOMENTS[0] + day * DAY)
+        storage.engine.is_patient = False
+        end = time.monotonic() + PATIENCE
+        while not is_answered(storage, (), "users"):
+            assert time.monotonic() < end
+            rows, counted = both(storage, "active", DAYS)
+            assert rows == counted
+        assert storage.engine.check() == []
+
+
+def test_closing_ends_what_is_made_meanwhile(url: str) -> None:
+    """What is done stays; the rest is done by whoever asks next."""
+    if url == "sqlite:":
+        pytest.skip("a database in memory ends with its storage")
+    with opened(url) as storage:
+        storage.saveUserTracks(
+            {"taskId": "a", "userName": f"u{n}", "data": {}, "timeStamp": MOMENTS[0] + n * DAY}
+            for n in range(100)
+        )
+        storage.engine.is_patient = False
+        run_report(storage, "counts", DAYS)
+    with opened(url, storage.name) as again:
+        rows, counted = both(again, "active", DAYS)
+        assert rows == counted
+        assert is_answered(again, (), "users")
+        assert again.engine.check() == []
 
 
 def test_small_storages_have_none(url: str) -> None:
@@ -353,7 +392,7 @@ def test_while_others_write(url: str) -> None:
             assert done["saved"] - begun["removed"] <= tracks <= begun["saved"] - done["removed"]
         for each in running:
             each.result()
-        for report in ("counts", "active"):
+        for report in ("counts", "active", "retention"):
             rows, counted = both(storage, report, DAYS)
             assert rows == counted
         assert is_answered(storage, (), "users")

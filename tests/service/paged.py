@@ -16,7 +16,7 @@ from cybertools.tracking.service.access.signing_in import SignIn
 from cybertools.tracking.service.access.starting import open_tokens
 from cybertools.tracking.service.access.users import Users, open_users
 from cybertools.tracking.service.web import pages
-from tests.service.running import Running, running
+from tests.service.running import PATIENCE, Running, running
 
 __all__ = ["EVIL", "PASSWORD", "Paged", "filled", "form_token", "paged", "sign_in"]
 
@@ -82,6 +82,8 @@ def paged(url: str, **settings: Any) -> Iterator[Paged]:
         closing(SignIn(users, monotonic=clock)) as signing_in,
     ):
         sessions = Sessions(gate, signing_in, users, "a secret of the test", clock)
+        # What is asked for is what comes, however busy the machine is.
+        settings = {"page_seconds": PATIENCE} | settings
         with running(url, gate, tuple(pages(sessions, tokens)), **settings) as service:
             yield Paged(service, tokens, users, skip)
 

@@ -692,3 +692,45 @@ def test_a_chart_is_as_high_as_its_numbers() -> None:
     assert heights[1] == pytest.approx(2 * heights[0])
     assert "<50>" not in text
     assert "&lt;50&gt;" in text
+
+
+def test_the_usual_period_of_a_page_that_reads_all_tracks_of_it() -> None:
+    """It is a week, which ends today or with the last track."""
+    present = datetime(2026, 5, 20, 12, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
+    for days, name, end in ((0, "7d", date(2026, 5, 20)), (30, "custom", date(2026, 4, 20))):
+        last = present - days * 86_400
+        period = chosen_period({}, "Europe/Berlin", present, last, short=True)
+        assert (period.name, period.last) == (name, end)
+        assert period.first == end - timedelta(6)
+        assert period.start is not None
+        assert period.end is not None
+        assert period.start <= last < period.end
+
+
+def test_a_page_that_takes_long(url: str) -> None:
+    """A browser shows at once that it comes, and asks for it again."""
+    with paged(url, page_seconds=0.0) as site, site.visitor(site.token("read")) as client:
+        address = f"{S}/tasks?rows=3&period=7d"
+        html = {"accept": "text/html,*/*;q=0.8"}
+        first = client.get(address, headers=html)
+        assert first.status_code == 200
+        assert "The page comes by itself." in first.text
+        (target,) = re.findall(r'http-equiv="refresh" content="0; url=([^"]*)"', first.text)
+        assert target.replace("&amp;", "&") == address
+        second = client.get(address, headers=html)
+        assert "course/lesson-1" in second.text
+        assert "http-equiv" not in second.text
+        # Programs, and what is no page, get what they have asked for.
+        assert "course/lesson-1" in client.get(address).text
+        assert client.get(f"{S}/download?format=csv", headers=html).text.startswith("id,taskId")
+
+
+def test_a_page_that_takes_long_and_fails(url: str) -> None:
+    """Says why when it is asked for again; and another's is not shown."""
+    with paged(url, page_seconds=0.0) as site:
+        html = {"accept": "text/html"}
+        with site.visitor(site.token("read")) as client, site.visitor(site.token("read")) as other:
+            for _ in range(2):
+                answers = [client.get(f"{S}/tasks?rows=0", headers=html) for _ in range(2)]
+                assert [answer.status_code for answer in answers] == [200, 422]
+            assert other.get(f"{S}/tasks?rows=0", headers=html).status_code == 200

@@ -525,6 +525,9 @@ class Engine(ABC):
     """So many threads that save at once get more done than one."""
     is_near: bool = False
     """A look-up by an index takes microseconds: it waits neither for a server nor for a writer."""
+    is_patient: bool = True
+    """Who asks about many tracks may wait for what makes later answers quick. Else it is made
+    meanwhile, in a thread."""
 
     # Saving
 

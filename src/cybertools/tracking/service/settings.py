@@ -50,6 +50,9 @@ class Settings:
     stall_seconds: float = 60.0
     """How long a client may take nothing of an answer until it is cut off."""
 
+    page_seconds: float = 0.25
+    """How long a browser waits for a page until it is given one that says so."""
+
     admitted_seconds: float = 15.0
     """How long an answer that is sent bit by bit goes on until its token is looked at again."""
 

@@ -112,6 +112,7 @@ class Storages:
 
     def _collection(self, name: str, storage: Storage) -> Collection:
         settings = self._settings
+        storage.engine.is_patient = False
         reader = Reader(READERS, storage.engine.is_near)
         feed = Feed(
             storage,

@@ -26,7 +26,7 @@ from cybertools.tracking.questions import (
 from cybertools.tracking.sql.statements import Bound, Dialect, Tables, parts_for
 from cybertools.tracking.values import TIME_LIMIT
 
-__all__ = ["answer_from", "answer_to_nothing", "bound_for"]
+__all__ = ["answer_from", "answer_to_nothing", "bound_for", "cohorts_among"]
 
 NAMES = ("taskId", "runId", "userName")
 
@@ -298,12 +298,18 @@ def _cohorts(question: Cohorts, tables: Tables, dialect: Dialect) -> Bound:
     place = dialect.period(question.periods.edges)
     where = _where(question.criteria, dialect)
     seen = f"SELECT userName, {place.sql} AS p FROM {tables.tracks}{where.sql} GROUP BY 1, 2"
-    firsts = f"SELECT p, min(p) OVER (PARTITION BY userName) AS f FROM ({seen}) AS seen"
-    firsts += f" WHERE p >= 0 AND p < {len(question.periods.edges) - 1}"
     return Bound(
-        f"SELECT f, p, count(*) FROM ({firsts}) AS firsts GROUP BY 1, 2",
-        [*place.values, *where.values],
+        cohorts_among(seen, len(question.periods.edges) - 1), [*place.values, *where.values]
     )
+
+
+def cohorts_among(seen: str, periods: int) -> str:
+    """The cohorts, of which user was seen in which period: rows of ``userName, p``."""
+    firsts = (
+        f"SELECT p, min(p) OVER (PARTITION BY userName) AS f FROM ({seen}) AS seen"
+        f" WHERE p >= 0 AND p < {periods}"
+    )
+    return f"SELECT f, p, count(*) FROM ({firsts}) AS firsts GROUP BY 1, 2"
 
 
 def _funnel(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
@@ -393,11 +399,13 @@ def _condition(criteria: Criteria, dialect: Dialect) -> Bound:
 
 def _paths(question: Paths, tables: Tables, dialect: Dialect) -> Bound:
     where = _where(question.criteria, dialect)
+    # In order of the index by user one would look at all tracks for those of a few days.
+    per = dialect.unsorted + question.per
     gap = "" if question.gap is None else f"CASE WHEN later - t <= {question.gap!r} THEN "
     steps = (
         "SELECT taskId AS task, timeStamp AS t, lead(taskId) OVER w AS next,"
         f" lead(timeStamp) OVER w AS later FROM {tables.tracks}{where.sql}"
-        f" WINDOW w AS (PARTITION BY {question.per} ORDER BY timeStamp, number)"
+        f" WINDOW w AS (PARTITION BY {per} ORDER BY timeStamp, number)"
     )
     moves = f"SELECT task, {gap}next{' END' if gap else ''} AS next FROM ({steps}) AS steps"
     sql = (

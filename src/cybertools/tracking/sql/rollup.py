@@ -1,7 +1,8 @@
 """The rollup of a storage: cells that tell how much there is, so that tracks need not be counted.
 
 It is made when somebody asks for what it can answer, of a storage that is large enough, and it is
-brought up to date by those who ask. Saving knows nothing of it. Its tables:
+brought up to date by those who ask: they wait for it, or have a thread do it and do without
+meanwhile. Saving knows nothing of it. Its tables:
 
 - the time zones whose days are kept, each with a number: all tracks up to it are in the cells;
 - the cells (see `cells`);
@@ -14,14 +15,14 @@ of tracks with numbers that are not higher, are together what the tracks are. Ch
 higher numbers say nothing: these tracks are looked at themselves.
 """
 
-import time
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfoNotFoundError
 
 from cybertools.tracking.errors import StorageError
-from cybertools.tracking.questions import Answer, Groups, Periods, Question
-from cybertools.tracking.sql.cells import Cells, can_answer, series
+from cybertools.tracking.questions import Answer, Cohorts, Groups, Question
+from cybertools.tracking.sql.cells import Cells, can_answer, series, zone_of
 from cybertools.tracking.sql.days import days_of
 
 if TYPE_CHECKING:
@@ -35,11 +36,12 @@ LEAST = 50_000
 PENDING = 1_000
 """So many tracks and changes are added to an answer each time, before they are to the cells."""
 
-STEP = 200_000
+STEP = 25_000
 """Tracks that are added to the cells in one transaction: others want to write, too."""
 
-MOST_PENDING = 5 * STEP
-"""Where more than that is pending, as somebody makes the rollup, tracks are counted."""
+MOST_PENDING = 1_000_000
+"""Where more than that, or than a quarter of all, is pending, as somebody makes the rollup, tracks
+are counted."""
 
 MOST_ZONES = 4
 """The tracks of a day in further time zones are counted."""
@@ -49,6 +51,13 @@ PAUSE_SECONDS = 0.02
 
 FOLD_SECONDS = 0.1
 """How long those who only want to bring a rollup up to date wait for others that write."""
+
+
+ATTEMPTS, AGAIN_SECONDS = 20, 0.5
+"""How often a thread begins to bring a rollup up to date again where others write, and when."""
+
+CLOSE_SECONDS = 10.0
+"""How long closing waits for a thread, which ends after its step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,9 @@ class Rollup:
         """What may be added to an answer each time."""
         self.step = STEP
         """Tracks that are added to the cells in one transaction."""
+        self._is_closed = threading.Event()
+        self._starting = threading.Lock()
+        self._maker = threading.Thread()
 
     @property
     def tables(self) -> list[str]:
@@ -117,18 +129,21 @@ class Rollup:
 
     def answer(self, question: Question) -> Answer | None:
         """The answer to a question, where the rollup has it; else the tracks are to be counted."""
-        if not (isinstance(question, Groups) and can_answer(question)):
+        if not (isinstance(question, Groups | Cohorts) and can_answer(question)):
             return None
         if not self._engine.has_rollup:
             return None
         if self._engine.in_transaction:  # it sees what the cells may not be told yet
             return None
-        zone = next((k.timezone for k in question.keys if isinstance(k, Periods)), None)
+        zone = zone_of(question)
         try:
             with self._engine.snapshot() as connection:
                 state = self._state(connection)
                 wanted = self._wants(state, zone)
                 if not wanted and state.most_pending <= self.pending:
+                    return self._answered(connection, state, question, zone)
+                if not self._engine.is_patient:
+                    self._make(zone if wanted else None)
                     return self._answered(connection, state, question, zone)
             self._refresh(state, zone if wanted else None)
             with self._engine.snapshot() as connection:
@@ -138,11 +153,12 @@ class Rollup:
             return None
 
     def _answered(
-        self, connection: Any, state: _State, question: Groups, zone: str | None
+        self, connection: Any, state: _State, question: Groups | Cohorts, zone: str | None
     ) -> Answer | None:
         # Days of the zone that was asked for are whole in its own cells.
         for kept in sorted(state.zones, key=lambda kept: kept.name != zone):
-            if state.can_use(kept) and state.pending(kept) <= MOST_PENDING:
+            most = max(self.pending, min(MOST_PENDING, state.top // 4))
+            if state.can_use(kept) and state.pending(kept) <= most:
                 answer = self._cells(connection, kept, state).answer(question)
                 if answer is not None:
                     return answer
@@ -203,7 +219,36 @@ class Rollup:
             with self._engine.folding() as connection:
                 if self._step(connection, wanted, settled):
                     return
-            time.sleep(PAUSE_SECONDS)
+            if self._is_closed.wait(PAUSE_SECONDS):
+                return
+
+    def _make(self, wanted: str | None) -> None:
+        """Have a thread do that, unless one is at it."""
+        with self._starting:
+            if not (self._maker.is_alive() or self._is_closed.is_set()):
+                self._maker = threading.Thread(
+                    target=self._keep_making, args=(wanted,), name="rollup", daemon=True
+                )
+                self._maker.start()
+
+    def _keep_making(self, wanted: str | None) -> None:
+        for _ in range(ATTEMPTS):
+            try:
+                with self._engine.snapshot() as connection:
+                    state = self._state(connection)
+                self._refresh(state, wanted)
+            except StorageError:  # others write; or this role may not, and they do it or nobody
+                if self._is_closed.wait(AGAIN_SECONDS):
+                    return
+            else:
+                return
+
+    def close(self) -> None:
+        """Have the thread end that brings it up to date; what it has done so far stays."""
+        self._is_closed.set()
+        with self._starting:
+            if self._maker.is_alive():
+                self._maker.join(CLOSE_SECONDS)
 
     def _step(self, connection: Any, wanted: str | None, settled: int) -> bool:
         """Add what is pending, up to some number of tracks; True where nothing is left.
@@ -251,6 +296,7 @@ class Rollup:
             days_of(zone.name),
             zone.upto,
             state.span or (0.0, 0.0),
+            state.changes > 0,
         )
 
     def _state(self, connection: Any) -> _State:

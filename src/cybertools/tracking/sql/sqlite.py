@@ -90,6 +90,7 @@ class SqliteDialect(Dialect):
     drop_rollup = rollup_tables.DROP_SQLITE
     has_table = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?"
     run_key = "CAST(runId AS TEXT)"
+    unsorted = "+"
     time_value = "?"
     for_update = ""
     run_rows = "VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -365,6 +366,7 @@ class SqliteEngine(SqlEngine):
 
     def close(self) -> None:
         """See `Engine.close`."""
+        self.rollup.close()
         self._pool.close()
 
 

@@ -41,6 +41,8 @@ class Dialect(ABC):
     """A SELECT that says whether there is a table of a name."""
     run_key: str
     """A run's id as text."""
+    unsorted: str = ""
+    """What stands before a column by which to sort, and not to read in order of its index."""
 
     @abstractmethod
     def seconds(self, column: str) -> str:

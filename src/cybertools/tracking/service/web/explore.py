@@ -273,5 +273,5 @@ def _csv(row: Row | None) -> bytes:
 
 PAGES = [
     Page("GET", "/storages/{storage}/explore", explore),
-    Page("GET", "/storages/{storage}/download", download),
+    Page("GET", "/storages/{storage}/download", download, is_shown=False),
 ]

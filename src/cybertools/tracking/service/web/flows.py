@@ -95,7 +95,7 @@ def _period_link(view: View, edges: list[int], place: int) -> str:
 
 async def paths(view: View) -> Reply:
     """From which task to which one, and where it ends."""
-    period = await view.choose_period()
+    period = await view.choose_period(short=True)
     per = view.asked.get("per", "userName")
     gap = view.asked.get("gap", "30m").strip() or "30m"
     table = await view.report("paths", per=per, gap=gap, top=FLOWS, **period.criteria)

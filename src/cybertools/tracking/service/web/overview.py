@@ -87,5 +87,5 @@ async def live(view: View) -> Reply:
 PAGES = [
     Page("GET", "/storages/{storage}/overview", overview),
     Page("GET", "/storages/{storage}/now", now_page),
-    Page("GET", "/storages/{storage}/live", live),
+    Page("GET", "/storages/{storage}/live", live, is_shown=False),
 ]

@@ -74,12 +74,20 @@ class Period:
         return earlier, same
 
 
-def chosen_period(asked: Mapping[str, str], zone: str, moment: float, last: float | None) -> Period:
+def chosen_period(
+    asked: Mapping[str, str],
+    zone: str,
+    moment: float,
+    last: float | None,
+    short: bool = False,
+) -> Period:
     """The period that the parameters of a page name.
 
     Without one it is the last 30 days or, where there is nothing in them, all that there is.
 
     :param last: the time of the last track.
+    :param short: without one it is the last 7 days or, where there is nothing in them, the last 7
+        with tracks.
     """
     name = asked.get("period", "")
     if not name and ("from" in asked or "to" in asked):
@@ -88,9 +96,14 @@ def chosen_period(asked: Mapping[str, str], zone: str, moment: float, last: floa
         raise InvalidValue(f"period must be one of {', '.join(NAMES)}, not {shown(name)}.")
     today = datetime.fromtimestamp(moment, ZoneInfo(zone)).date()
     if not name:
-        usual = _of_days("30d", zone, today - timedelta(29), today)
-        is_in = last is None or usual.start is None or last >= usual.start
-        return usual if is_in else Period("all", zone)
+        usual = "7d" if short else "30d"
+        period = _of_days(usual, zone, today - timedelta(DAYS[usual] - 1), today)
+        if last is None or period.start is None or last >= period.start:
+            return period
+        if not short:
+            return Period("all", zone)
+        day = datetime.fromtimestamp(last, ZoneInfo(zone)).date()
+        return _of_days("custom", zone, day - timedelta(DAYS[usual] - 1), day)
     if name == "all":
         return Period("all", zone)
     if name == "custom":

@@ -70,6 +70,13 @@ the most: what is quick is always fresh."""
 ANSWERS = 500
 """Answers that are kept, at most."""
 
+LATE, LATE_SECONDS = 100, 60.0
+"""Pages that are made while their readers look at one that says so: so many at most, each kept for
+so long."""
+
+PATIENCE = 20.0
+"""How long the second request for such a page waits, in seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -80,6 +87,8 @@ class Page:
     handler: PageHandler
     scope: Scope | None = "read"
     """What one has to be allowed; None: one need not have signed in."""
+    is_shown: bool = True
+    """A browser shows it, and may show that it is being made until it is."""
 
 
 class Site:
@@ -93,6 +102,7 @@ class Site:
         self.sessions = sessions
         self.tokens = tokens
         self._answers: OrderedDict[str, tuple[float, float, asyncio.Future[Any]]] = OrderedDict()
+        self._late: OrderedDict[str, asyncio.Future[Reply]] = OrderedDict()
 
     def endpoint(self, page: Page) -> Endpoint:
         """A page as an endpoint of the service."""
@@ -106,6 +116,8 @@ class Site:
                 if page.scope is None:
                     return await page.handler(view)
                 await view.sign_in(page.scope)
+                if page.is_shown and page.method == "GET" and call.wants(b"text/html"):
+                    return await self._shown(view, page.handler)
                 answer = await page.handler(view)
                 again = partial(view.sign_in, page.scope)
                 return while_let_in(answer, again, service.settings.admitted_seconds)
@@ -113,6 +125,28 @@ class Site:
                 return _refusal(view, error)
 
         return answer
+
+    async def _shown(self, view: "View", handler: PageHandler) -> Reply:
+        """The page; where it takes long, one that says so and has the browser ask again.
+
+        Who asks again waits for the page that is being made already, and looks at the other one.
+        """
+        made = self._late.pop(view.identity, None)
+        seconds = view.service.settings.page_seconds if made is None else PATIENCE
+        made = asyncio.ensure_future(handler(view)) if made is None else made
+        await asyncio.wait({made}, timeout=seconds)
+        if made.done():
+            return made.result()
+        made.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._late[view.identity] = made
+        if len(self._late) > LATE:
+            self._late.popitem(last=False)
+        asyncio.get_running_loop().call_later(LATE_SECONDS, self._forget, view.identity, made)
+        return view.render("wait.html", target=view.here())
+
+    def _forget(self, identity: str, made: asyncio.Future[Reply]) -> None:
+        if self._late.get(identity) is made:
+            del self._late[identity]
 
     async def kept(self, key: str, make: Callable[[], Awaitable[T]]) -> tuple[T, float]:
         """An answer that was found a moment ago, or is being found; and when that was.
@@ -212,6 +246,14 @@ class View:
         return self.signed_in.principal
 
     @property
+    def identity(self) -> str:
+        """Of requests with the same one, one answer is that of all."""
+        accepted = self.call.headers.get(b"accept-encoding", b"").decode("latin-1")
+        nonce = self.signed_in.nonce if self.signed_in else ""
+        asked = [nonce, self.call.request["path"], self.call.pairs, str(self.format.locale)]
+        return json.dumps([*asked, self.zone, accepted])
+
+    @property
     def is_secure(self) -> bool:
         """Whether the browser's way to the service is encrypted."""
         return str(self.call.request.get("scheme")) == "https"
@@ -257,15 +299,16 @@ class View:
         """What a function that reads the storage gives."""
         return await self.collection.reader.work(function, *arguments)
 
-    async def choose_period(self, exact: bool = False) -> Period:
+    async def choose_period(self, exact: bool = False, short: bool = False) -> Period:
         """The period that the page is about.
 
         :param exact: the page reads its bounds itself.
+        :param short: the usual one is shorter, as the page has to read all tracks of it.
         """
         newest = await self.work(lambda: self.storage.query(order="-timeStamp", limit=1))
         self.last_time = newest[0].timeStamp if newest else None
         asked = {"period": "all"} if exact else self.asked
-        self.period = chosen_period(asked, self.zone, self.moment, self.last_time)
+        self.period = chosen_period(asked, self.zone, self.moment, self.last_time, short)
         return self.period
 
     async def report(

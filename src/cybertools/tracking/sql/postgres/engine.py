@@ -483,6 +483,7 @@ class PostgresEngine(SqlEngine):
 
     def close(self) -> None:
         """See `Engine.close`."""
+        self.rollup.close()
         self._pool.close()
 
 
