@@ -41,9 +41,10 @@ async def _listed(view: View, what: str) -> Reply:
     criteria: dict[str, Any] = {**period.criteria}
     if find:
         criteria[what] = f"{find}*"
+    parsed = view.storage.parse(criteria)
     table, count = await asyncio.gather(
         view.report("top", what=what, by=by, top=rows + 1, **criteria),
-        view.work(different, view.storage, view.storage.parse(criteria), what),
+        view.work(different, view.storage, parsed, what),
     )
     found = table.as_dicts()
     return view.render(
