@@ -47,7 +47,7 @@ def _part(name: str, run: dict[str, Any]) -> str:
     lines = [
         f"## {name}, {run['tracks']:,} tracks",
         "",
-        f"{run['date']}; the least of {run['turns']} turns. "
+        f"{run['date']}; the least of {run['turns']} turns, of quick ones of more. "
         + "; ".join(f"{what}: {value}" for what, value in run["machine"].items())
         + ".",
         "",
