@@ -98,8 +98,8 @@ class SqlEngine(Engine):
         """The numbers for so many new tracks, ascending."""
 
     @abstractmethod
-    def insert_many(self, connection: Connection, rows: list[Row]) -> None:
-        """Insert tracks."""
+    def insert_many(self, connection: Connection, rows: Iterable[Row], count: int) -> None:
+        """Insert so many tracks."""
 
     @abstractmethod
     def spend_many(self, connection: Connection, keys: list[tuple[Any, int]]) -> dict[Any, int]:
@@ -288,12 +288,12 @@ class SqlEngine(Engine):
             # As they come: so runs have the same ids as from saves one by one.
             runs |= self.start_runs(connection, [wanted[run].taskId for run in missing])
         stored = self.dialect.stored
-        rows = [
+        rows = (
             (number, task, runs[run or task], user, time, stored(json))
             for number, (task, run, user, time, json, _) in zip(numbers, records, strict=True)
-        ]
-        if rows:
-            self.insert_many(connection, rows)
+        )
+        if records:
+            self.insert_many(connection, rows, len(records))
 
     def start_runs(self, connection: Connection, tasks: list[str]) -> dict[str | int, int]:
         """Start runs of tasks that had none, in this order; the ids of their current ones."""
@@ -561,7 +561,7 @@ class SqlEngine(Engine):
             missing = wanted - self.runs_among(connection, [*wanted]).keys()
             if missing:
                 raise InvalidRun(min(missing))
-            self.insert_many(connection, [(*row[:5], stored(row[5])) for row in rows])
+            self.insert_many(connection, ((*row[:5], stored(row[5])) for row in rows), len(rows))
             self.rollup.note(connection, [row[0] for row in rows])
 
     def put_keys(self, keys: list[tuple[str, int]]) -> None:

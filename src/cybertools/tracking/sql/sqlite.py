@@ -5,10 +5,10 @@ import re
 import sqlite3
 import time
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from math import inf, nextafter
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -285,17 +285,16 @@ class SqliteEngine(SqlEngine):
         first = connection.execute(self._highest, (self._name,)).fetchone()[0] + 1
         return range(first, first + count)
 
-    def insert_many(self, connection: Any, rows: list[Row]) -> None:
+    def insert_many(self, connection: Any, rows: Iterable[Row], count: int) -> None:
         """See `SqlEngine.insert_many`."""
-        if len(rows) > MANY:
+        if count > MANY:
             connection.executemany(self.sql.insert, rows)
             return
-        start = 0
+        rows = iter(rows)
         for size, insert in self._inserts.items():
-            while len(rows) - start >= size:
-                values = chain.from_iterable(rows[start : start + size])
-                connection.execute(insert, [*values])
-                start += size
+            while count >= size:
+                connection.execute(insert, [*chain.from_iterable(islice(rows, size))])
+                count -= size
 
     def spend_many(self, connection: Any, keys: list[tuple[str, int]]) -> dict[str, int]:
         """See `SqlEngine.spend_many`."""

@@ -386,9 +386,9 @@ class PostgresEngine(SqlEngine):
         ranges = connection.execute(self._numbers, (count,)).fetchall()
         return [*chain.from_iterable(range(first, last + 1) for first, last in ranges)]
 
-    def insert_many(self, connection: Any, rows: list[Row]) -> None:
+    def insert_many(self, connection: Any, rows: Iterable[Row], count: int) -> None:
         """See `SqlEngine.insert_many`."""
-        if len(rows) <= FEW:
+        if count <= FEW:
             with connection.raw.cursor() as cursor:
                 cursor.executemany(statement(self.sql.insert), rows)
             return
