@@ -356,7 +356,9 @@ def test_a_server_that_is_gone_for_good(server: Cluster, database: str) -> None:
             call()
         words = str(gone.value)
         assert words.startswith("PostgreSQL cannot be reached: connection to server at")
-        assert words.endswith("Connection refused. Waited 1 s.")
+        # Ordinarily it is refused; a machine with much to do may say something else of an attempt.
+        assert words.endswith(". Waited 1 s.")
+        assert len(words.splitlines()) == 1
 
     with open_storage(f"{database}?wait_seconds=1") as tracks:
         tracks.saveUserTrack("a001", 0, "u1", {})
