@@ -278,15 +278,16 @@ class SqlEngine(Engine):
         numbers: Sequence[int],
         runs: dict[str | int, int],
     ) -> None:
-        wanted = {record[1] or record[0]: record for record in records}
+        wanted = dict.fromkeys(record[1] or record[0] for record in records)
         if new := [run for run in wanted if run not in runs]:
             runs |= self.runs_among(connection, new)
-            missing = [run for run in new if run not in runs]
-            for run in missing:
-                if isinstance(run, int):
-                    raise InvalidRun(run)
-            # As they come: so runs have the same ids as from saves one by one.
-            runs |= self.start_runs(connection, [wanted[run].taskId for run in missing])
+            tasks: list[str] = []  # as they come: so runs have the ids as from saves one by one
+            for run in new:
+                if run not in runs:
+                    if isinstance(run, int):
+                        raise InvalidRun(run)
+                    tasks.append(run)
+            runs |= self.start_runs(connection, tasks)
         stored = self.dialect.stored
         rows = (
             (number, task, runs[run or task], user, time, stored(json))

@@ -155,9 +155,9 @@ class Rollup:
     def _answered(
         self, connection: Any, state: _State, question: Groups | Cohorts, zone: str | None
     ) -> Answer | None:
+        most = max(self.pending, min(MOST_PENDING, state.top // 4))
         # Days of the zone that was asked for are whole in its own cells.
         for kept in sorted(state.zones, key=lambda kept: kept.name != zone):
-            most = max(self.pending, min(MOST_PENDING, state.top // 4))
             if state.can_use(kept) and state.pending(kept) <= most:
                 answer = self._cells(connection, kept, state).answer(question)
                 if answer is not None:

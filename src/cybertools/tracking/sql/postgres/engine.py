@@ -106,6 +106,7 @@ class PostgresEngine(SqlEngine):
             f"SELECT greatest({LAST_NUMBER}, (SELECT max(number) FROM {tables.tracks}))"
             f" FROM {self._sequence}"
         )
+        self._number = f"SELECT nextval('{tables.tracks}_number')"
         # As few ranges as there are: mostly one, where nobody else takes numbers at this moment.
         self._numbers = (
             "SELECT min(number), max(number) FROM (SELECT number, number - row_number() OVER"
@@ -383,6 +384,8 @@ class PostgresEngine(SqlEngine):
 
     def next_numbers(self, connection: Any, count: int) -> Sequence[int]:
         """See `SqlEngine.next_numbers`."""
+        if count == 1:  # of each save with a key: without a window over one row
+            return [connection.execute(self._number).fetchone()[0]]
         ranges = connection.execute(self._numbers, (count,)).fetchall()
         return [*chain.from_iterable(range(first, last + 1) for first, last in ranges)]
 
