@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any, TypeAlias
 
 import pytest
@@ -174,3 +176,19 @@ def test_savers_of_one_task_do_not_wait_for_each_other(engine: EngineUnderTest, 
                 other.saveUserTrack("a001", 0, "u1", {}, key="k1")
         assert slow.getUserNames("a001") == ["u1", "u2", "u3"]
         assert slow.check() == []
+
+
+def test_a_new_database_opened_by_all_at_once(engine: EngineUnderTest, tmp_path: Path) -> None:
+    names = [f"s{n}" for n in range(8)]
+    for turn in range(20):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        barrier = Barrier(len(names))
+        with fresh_url(engine, folder) as url, ThreadPoolExecutor(len(names)) as threads:
+
+            def opened(name: str, url: str = url, barrier: Barrier = barrier) -> list[str]:
+                barrier.wait()
+                with open_storage(url, name) as tracks:
+                    return tracks.check()
+
+            assert [*threads.map(opened, names)] == [[]] * len(names)

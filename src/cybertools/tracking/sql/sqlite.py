@@ -440,11 +440,16 @@ def _prepared(pool: Pool, name: str, attributes: tuple[str, ...]) -> Tables:
     return Tables(prefix)
 
 
+# One statement, because another process may make the schema between two.
+_STATE = """
+SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+FROM pragma_application_id, pragma_user_version
+"""
+
+
 def _version(connection: sqlite3.Connection, path: str) -> int:
     """The file's schema version, 0 where it is empty."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    application, version, objects = connection.execute(_STATE).fetchone()
     if application != APPLICATION_ID and (application or version or objects):
         raise SchemaError(f"{path} is another application's SQLite database.")
     if version > len(UPGRADES):
