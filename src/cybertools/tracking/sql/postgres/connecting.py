@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg
-from psycopg.copy import QueuedLibpqWriter
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from cybertools.tracking.errors import (
@@ -62,7 +61,7 @@ class Connection:
         """Send rows, within `copies`. The server goes on taking them until the next statement."""
         cursor = self.raw.cursor()
         self._copying = copying = ExitStack()
-        copy = copying.enter_context(cursor.copy(sql.encode(), writer=QueuedLibpqWriter(cursor)))
+        copy = copying.enter_context(cursor.copy(sql.encode()))
         for row in rows:
             copy.write_row(row)
 

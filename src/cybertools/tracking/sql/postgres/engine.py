@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, TypeVar
 
 import psycopg
@@ -107,11 +107,12 @@ class PostgresEngine(SqlEngine):
             f" FROM {self._sequence}"
         )
         self._number = f"SELECT nextval('{tables.tracks}_number')"
-        # As few ranges as there are: mostly one, where nobody else takes numbers at this moment.
+        # Mostly they are a range: nobody else takes numbers at the same moment.
         self._numbers = (
-            "SELECT min(number), max(number) FROM (SELECT number, number - row_number() OVER"
-            f" (ORDER BY number) AS range FROM (SELECT nextval('{tables.tracks}_number') AS number"
-            " FROM generate_series(1, ?)) AS taken) AS numbers GROUP BY range ORDER BY 1"
+            "SELECT min(number), max(number), CASE WHEN max(number) - min(number) >= count(*) THEN"
+            " array_agg(number ORDER BY number) END"
+            f" FROM (SELECT nextval('{tables.tracks}_number') AS number"
+            " FROM generate_series(1, ?)) AS taken"
         )
         self._start_runs = (
             f"INSERT INTO {tables.runs} (taskId, startedAt, isCurrent) SELECT task, ?, TRUE"
@@ -384,10 +385,10 @@ class PostgresEngine(SqlEngine):
 
     def next_numbers(self, connection: Any, count: int) -> Sequence[int]:
         """See `SqlEngine.next_numbers`."""
-        if count == 1:  # of each save with a key: without a window over one row
-            return [connection.execute(self._number).fetchone()[0]]
-        ranges = connection.execute(self._numbers, (count,)).fetchall()
-        return [*chain.from_iterable(range(first, last + 1) for first, last in ranges)]
+        if count < 2:  # of each save with a key; or all of them are duplicates
+            return [connection.execute(self._number).fetchone()[0] for _ in range(count)]
+        first, last, numbers = connection.execute(self._numbers, (count,)).fetchone()
+        return numbers or range(first, last + 1)
 
     def insert_many(self, connection: Any, rows: Iterable[Row], count: int) -> None:
         """See `SqlEngine.insert_many`."""
