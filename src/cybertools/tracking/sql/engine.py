@@ -577,6 +577,10 @@ class SqlEngine(Engine):
         """See `Engine.transaction`."""
         return _Transaction(self.writing())
 
+    def close(self) -> None:
+        """See `Engine.close`. The connections are the engine's own to close, afterwards."""
+        self.rollup.close()
+
     def counts(self) -> Info:
         """What there is, as `Engine.info` tells it, without the bytes."""
         tracks = self.count(Criteria())

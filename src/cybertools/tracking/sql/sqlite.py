@@ -365,7 +365,7 @@ class SqliteEngine(SqlEngine):
 
     def close(self) -> None:
         """See `Engine.close`."""
-        self.rollup.close()
+        super().close()
         self._pool.close()
 
 

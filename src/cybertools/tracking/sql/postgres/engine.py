@@ -487,7 +487,7 @@ class PostgresEngine(SqlEngine):
 
     def close(self) -> None:
         """See `Engine.close`."""
-        self.rollup.close()
+        super().close()
         self._pool.close()
 
 
