@@ -18,6 +18,7 @@ from psycopg.sql import Literal
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.errors import StorageError, StorageUnavailable
 from cybertools.tracking.interfaces import Info
+from cybertools.tracking.questions import Answer, Funnel, Question
 from cybertools.tracking.record import Record
 from cybertools.tracking.sql.engine import CHUNK, run_from
 from cybertools.tracking.sql.postgres.dialect import stored
@@ -33,7 +34,7 @@ from cybertools.tracking.sql.statements import (
     distinct_values,
 )
 from cybertools.tracking.track import Row, Run
-from cybertools.tracking.values import track_id
+from cybertools.tracking.values import TIME_LIMIT, track_id
 
 __all__ = ["DistributedEngine", "DistributedStatements"]
 
@@ -326,6 +327,13 @@ class DistributedEngine(PostgresEngine):
         time_from, time_to = self.one(self.sql.time_range)
         tracks, tasks = self.count(Criteria()), len(self.task_ids())
         return Info(tracks, tasks, users, self.count_runs("all"), time_from, time_to)
+
+    def aggregate(self, question: Question) -> Answer:
+        """See `Engine.aggregate`."""
+        if isinstance(question, Funnel) and question.window is None:
+            # Else each step would be joined with the one before, in ways that Citus refuses.
+            question = replace(question, window=TIME_LIMIT)
+        return super().aggregate(question)
 
     def info(self) -> Info:
         """See `Engine.info`."""
