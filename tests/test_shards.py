@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cybertools.tracking import Storage, open_storage
+from cybertools.tracking import Storage, open_storage, reports
 from tests.engines import give_up
 from tests.servers import SHARDS, distributed_database, missing_postgres
 
@@ -57,6 +57,22 @@ ALL_SHARDS: dict[str, Callable[[Storage], Any]] = {
     "runs": lambda t: dict(t.runs),
     "info": lambda t: t.info(),
     "check": lambda t: t.check(),
+    "report of counts": lambda t: reports.counts(t, by="userName"),
+    "report of the top": lambda t: reports.top(t, "userName", "tasks"),
+    "report of active users": reports.active,
+    "report of totals": reports.totals,
+    "report of who is there": reports.present,
+    "report of runs": lambda t: reports.runs(t, taskId="a1"),
+    "report of durations": reports.durations,
+    "report of times": reports.times,
+    "report of retries": reports.retries,
+    "report of a task": lambda t: reports.task(t, "a1"),
+    "report of retention": reports.retention,
+    "report of paths": reports.paths,
+    "report of paths of runs": lambda t: reports.paths(t, per="runId"),
+    "report of a funnel": lambda t: reports.funnel(t, ["a0", "a1"]),
+    "report of a funnel of runs": lambda t: reports.funnel(t, ["a0", "a1"], per="runId"),
+    "report of a quick funnel": lambda t: reports.funnel(t, ["a0", "a1"], 60),
 }
 """What asks all shards at once."""
 
@@ -162,3 +178,11 @@ def test_what_asks_all_shards(
     assert asked
     if not any("on_shards" in sql for sql, _ in asked):
         assert all((tasks_of(url, each) or SHARDS) >= SHARDS for each in asked)
+
+
+@pytest.mark.parametrize("per", ["userName", "runId"])
+def test_funnels_join_nothing(tracks: Storage, statements: list[Statement], per: Any) -> None:
+    # Citus refuses to join tracks with what it has found for the step before.
+    reports.funnel(tracks, ["a0", "a1"], per=per)
+    assert [sql for sql, _ in statements if touches_shards(sql)]
+    assert [sql for sql, _ in statements if " JOIN " in sql] == []
