@@ -9,9 +9,10 @@ from typing import Any, NoReturn, Protocol
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageError
 from cybertools.tracking.interfaces import Change, Engine, Info, Receipt, RunState, Saved
-from cybertools.tracking.questions import Answer, Question
+from cybertools.tracking.questions import Answer, Behind, Question
 from cybertools.tracking.record import Record
 from cybertools.tracking.sql.aggregates import answer_from, answer_to_nothing, bound_for
+from cybertools.tracking.sql.behind import behind_for
 from cybertools.tracking.sql.rollup import Rollup
 from cybertools.tracking.sql.statements import Dialect, Part, Statements, Tables, parts_for
 from cybertools.tracking.track import Row, Run, RunRow
@@ -392,6 +393,9 @@ class SqlEngine(Engine):
             return answer_to_nothing(question)
         if (answer := self.rollup.answer(question)) is not None:
             return answer
+        if isinstance(question, Behind):
+            bound = behind_for(question, self.tables, self.dialect, self.sql.columns)
+            return [*map(tuple, self.all(bound.sql, bound.values))]
         bound = bound_for(question, self.tables, self.dialect)
         return answer_from(question, self.all(bound.sql, bound.values), self.dialect)
 
