@@ -120,6 +120,8 @@ ADDRESSES = [
     f"{S}/funnel?step=course/lesson-4&step=course/lesson-3",
     f"{S}/retention?unit=day",
     f"{S}/paths?gap=2h",
+    f"{S}/behind?report=paths&source=course/lesson-4&target=course/lesson-3&gap=8h",
+    f"{S}/behind?report=paths&source=course/lesson-4&target=nothing",
     f"{S}/find?q=course",
     "/storages",
     "/tokens",

@@ -47,6 +47,7 @@ __all__ = [
     "TrackId",
     "Unit",
     "User",
+    "check_attribute",
     "check_zone",
 ]
 
@@ -77,7 +78,8 @@ def _choice(*choices: str) -> Kind:
     return Kind("choice", check, choices)
 
 
-def _attribute(value: Any, name: str) -> str:
+def check_attribute(value: Any, name: str) -> str:
+    """``value``, if it names metadata or is the keys to a value in the data."""
     if not isinstance(value, str):
         raise InvalidType(
             f"{name} must be text like 'taskId' or 'score.points', not {kind_of(value)}."
@@ -178,7 +180,7 @@ LongUnit = Annotated[str, _choice("day", "week", "month")]
 TimeZone = Annotated[str, Kind("timezone", check_zone)]
 """The name of a time zone: ``Europe/Berlin``."""
 
-Attribute = Annotated[str, Kind("attribute", _attribute)]
+Attribute = Annotated[str, Kind("attribute", check_attribute)]
 """``taskId``, ``runId``, ``userName``, or the keys to a value in the data: ``score.points``."""
 
 Seconds = Annotated[float | str, Kind("duration", _duration)]
