@@ -138,17 +138,16 @@ def _of_step(view: View, given: dict[str, Any]) -> tuple[str, str]:
 def _of_cohort(view: View, given: dict[str, Any]) -> tuple[str, str]:
     unit, later = given.get("unit", "week"), given.get("later", 0)
     start = period_start(given["cohort"], unit, view.zone)
-    first = view.format.period(start, unit)
-    if not later:
-        title = view.say("Came first: %(period)s", period=first)
-        return title, view.say("All tracks of these users in that period.")
     then = period_edges(start, start + (later + 1) * 31 * 86_400, unit, view.zone)[later]
-    title = view.say(
-        "Came first: %(period)s, and again: %(later)s",
-        period=first,
-        later=view.format.period(then, unit),
-    )
-    return title, view.say("All tracks of these users in the later period.")
+    first, last = (view.format.period(edge, unit) for edge in (start, then))
+    if unit == "day":
+        title = view.say("Came first on %(day)s", day=first)
+        return title, view.say("All tracks of these users on %(day)s.", day=last)
+    if unit == "week":
+        title = view.say("Came first in the week of %(day)s", day=first)
+        return title, view.say("All tracks of these users in the week of %(day)s.", day=last)
+    title = view.say("Came first in %(month)s", month=first)
+    return title, view.say("All tracks of these users in %(month)s.", month=last)
 
 
 async def download(view: View) -> Reply:

@@ -76,6 +76,7 @@ async def retention(view: View) -> Reply:
             row["start"],
             {
                 "label": view.format.period(row["start"], unit),
+                "short": view.format.short_period(row["start"], unit),
                 "size": row["size"],
                 "href": _cohort_link(view, row | {"later": 0}, unit),
                 "cells": [],
