@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cybertools.tracking import Storage, open_storage
+from cybertools.tracking import Storage, open_storage, reports
 from tests.engines import give_up
 from tests.servers import SHARDS, distributed_database, missing_postgres
 
@@ -151,6 +151,30 @@ def test_what_concerns_no_shard(tracks: Storage, statements: list[Statement], ca
     NO_SHARD[call](tracks)
     assert statements
     assert [sql for sql, _ in statements if touches_shards(sql)] == []
+
+
+BEHIND: dict[str, Callable[[Storage], Any]] = {
+    "step": lambda t: reports.funnel_tracks(t, ["a0", "a1"]),
+    "lost": lambda t: reports.funnel_tracks(t, ["a0", "a1"], what="lost", per="runId"),
+    "retention": lambda t: reports.retention_tracks(t, "2026-W13", later=1),
+    "path": lambda t: reports.paths_tracks(t, "a0", "a1"),
+    "end": lambda t: reports.paths_tracks(t, "a0", show="totals"),
+}
+"""What finds the tracks behind a number."""
+
+
+@pytest.mark.parametrize("call", BEHIND)
+def test_what_is_behind_a_number_joins_nothing(
+    url: str, tracks: Storage, statements: list[Statement], call: str
+) -> None:
+    for timeStamp in ("2026-03-23", "2026-03-30"):
+        tracks.saveUserTrack("a0", 0, "first", {}, timeStamp=timeStamp)
+    statements.clear()
+    BEHIND[call](tracks)
+    asked = [each for each in statements if touches_shards(each[0])]
+    assert asked
+    assert [sql for sql, _ in asked if " JOIN " in sql] == []
+    assert all((tasks_of(url, each) or SHARDS) >= SHARDS for each in asked)
 
 
 @pytest.mark.parametrize("call", ALL_SHARDS)
