@@ -191,15 +191,25 @@ class Brute:
         return sorted(rows, key=lambda row: (-row[2] / row[1], -row[1], row[0]))
 
     def funnel(self, steps: list[dict[str, Any]], window: float | None, per: str) -> list[int]:
-        """By trying all ways from step to step."""
-        meets = [{t.id for t in self.storage.query(**step)} for step in steps]
         numbers = [0] * len(steps)
+        for arrivals in self.arrivals(steps, window, per):
+            for step in range(len(arrivals)):
+                numbers[step] += 1
+        return numbers
+
+    def arrivals(
+        self, steps: list[dict[str, Any]], window: float | None, per: str
+    ) -> list[list[Track]]:
+        """Of each user or run: the first track that reached each step, by trying all ways."""
+        meets = [{t.id for t in self.storage.query(**step)} for step in steps]
+        found: list[list[Track]] = []
         for tracks in grouped(self.in_time(), lambda t: getattr(t, per)).values():
+            arrivals: list[Track] = []
             ways = [place for place, t in enumerate(tracks) if t.id in meets[0]]
             for step in range(len(steps)):
                 if not ways:
                     break
-                numbers[step] += 1
+                arrivals.append(tracks[ways[0]])
                 if step + 1 < len(steps):
                     ways = [
                         later
@@ -211,7 +221,17 @@ class Brute:
                             for before in ways
                         )
                     ]
-        return numbers
+            found.append(arrivals)
+        return found
+
+    def behind_funnel(
+        self, steps: list[dict[str, Any]], window: float | None, per: str, step: int, lost: bool
+    ) -> list[Track]:
+        """The tracks behind a step's number, from 0, or behind that of who was lost there."""
+        found = self.arrivals(steps, window, per)
+        if lost:
+            return [tracks[step - 1] for tracks in found if len(tracks) == step]
+        return [tracks[step] for tracks in found if len(tracks) > step]
 
     def retention(self, unit: str, zone: str) -> Rows:
         """Of each pair of periods with users: the names, and the number."""
@@ -222,8 +242,23 @@ class Brute:
                 numbers[names[0], name] = numbers.get((names[0], name), 0) + 1
         return sorted((first, name, users) for (first, name), users in numbers.items())
 
+    def behind_retention(self, unit: str, zone: str) -> dict[tuple[str, str], list[Track]]:
+        """Of each pair of periods with users: their tracks in the second one."""
+        found: dict[tuple[str, str], list[Track]] = {}
+        for tracks in grouped(self.in_time(), lambda t: t.userName).values():
+            first = period(tracks[0].timeStamp, unit, zone)
+            for track in tracks:
+                name = period(track.timeStamp, unit, zone)
+                found.setdefault((first, name), []).append(track)
+        return found
+
     def paths(self, per: str, gap: float) -> Rows:
-        numbers: dict[tuple[str, str | None], int] = {}
+        rows = [(*pair, len(tracks)) for pair, tracks in self.behind_paths(per, gap).items()]
+        return sorted(rows, key=lambda row: (-row[2], row[0], row[1] is not None, row[1] or ""))
+
+    def behind_paths(self, per: str, gap: float) -> dict[tuple[str, str | None], list[Track]]:
+        """Of each step: the tracks that it leads to, or those it ends with."""
+        found: dict[tuple[str, str | None], list[Track]] = {}
         for tracks in grouped(self.in_time(), lambda t: getattr(t, per)).values():
             for place, track in enumerate(tracks):
                 after = tracks[place + 1] if place + 1 < len(tracks) else None
@@ -231,6 +266,5 @@ class Brute:
                     after = None
                 pair = (track.taskId, after and after.taskId)
                 if pair[0] != pair[1]:
-                    numbers[pair] = numbers.get(pair, 0) + 1
-        rows = [(*pair, number) for pair, number in numbers.items()]
-        return sorted(rows, key=lambda row: (-row[2], row[0], row[1] is not None, row[1] or ""))
+                    found.setdefault(pair, []).append(after or track)
+        return found

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cybertools.tracking import Storage, open_storage
+from cybertools.tracking import Storage, Track, open_storage
 from cybertools.tracking.errors import InvalidType, InvalidValue, UnknownCriterion
 from cybertools.tracking.questions import STEPS_LIMIT
 from cybertools.tracking.reports import (
@@ -227,6 +227,75 @@ def check_moves(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> Non
     assert list(paths(storage, per, gap, most, **brute.criteria)) == brute.paths(per, gap)[:most]
 
 
+def behind(
+    storage: Storage, name: str, given: dict[str, Any], criteria: dict[str, Any]
+) -> tuple[list[str], int, int, int]:
+    """The ids of the tracks behind a number, page by page; and the totals, by themselves."""
+    found: list[str] = []
+    while True:
+        after = found[-1] if found else None
+        arguments = {**given, "top": 3, "after": after, **criteria}
+        page = run_report(storage, f"{name}-tracks", arguments).column("id")
+        found += page
+        if len(page) < 3:
+            break
+    (totals,) = run_report(storage, f"{name}-tracks", {**given, "show": "totals", **criteria})
+    tracks, users, runs = totals
+    assert isinstance(tracks, int)
+    return found, tracks, users, runs  # type: ignore[return-value]
+
+
+def listed(tracks: list[Track]) -> tuple[list[str], int, int, int]:
+    """The same of those that are counted by hand."""
+    newest = sorted(tracks, key=lambda t: (t.timeStamp, t.number), reverse=True)
+    ids = [t.id for t in newest]
+    return ids, len(ids), len({t.userName for t in tracks}), len({t.runId for t in tracks})
+
+
+def check_behind_funnel(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
+    per = draw(st.sampled_from(["userName", "runId"]))
+    steps, window = draw(STEPS), draw(st.sampled_from([None, 1, 3_600, 10 * 86_400]))
+    step = draw(st.integers(1, len(steps)))
+    what = draw(st.sampled_from(["reached", "lost"] if step > 1 else ["reached"]))
+    given = {"steps": steps, "window": window, "per": per}
+    found = behind(storage, "funnel", {**given, "step": step, "what": what}, brute.criteria)
+    by_hand = brute.behind_funnel(steps, window, per, step - 1, what == "lost")
+    assert found == listed(by_hand)
+    row = funnel(storage, steps, window, per, **brute.criteria).as_dicts()[step - 1]
+    counted = "lost" if what == "lost" else "users" if per == "userName" else "runs"
+    assert row[counted] == found[2 if per == "userName" else 3] == found[1]
+
+
+def check_behind_retention(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
+    unit, zone = draw(st.sampled_from(["day", "week", "month"])), draw(ZONES)
+    table = retention(storage, unit, zone, **brute.criteria)
+    by_hand = brute.behind_retention(unit, zone)
+    if not len(table):
+        assert by_hand == {}
+        return
+    row = draw(st.sampled_from(table.as_dicts()))
+    given = {
+        "cohort": row["cohort"], "later": row["later"], "unit": unit, "timezone": zone
+    }  # fmt: skip
+    found = behind(storage, "retention", given, brute.criteria)
+    edges = period_edges(row["start"], row["start"] + 400 * 86_400, unit, zone)
+    name = period_name(edges[row["later"]], unit, zone)
+    assert found == listed(by_hand.get((row["cohort"], name), []))
+    assert found[2] == row["users"]
+
+
+def check_behind_paths(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
+    per, gap = draw(st.sampled_from(["userName", "runId"])), draw(st.sampled_from([1, 3_600]))
+    by_hand = brute.behind_paths(per, gap)
+    pairs = [("a", "b"), ("a", "a"), ("b", None), *by_hand]
+    source, target = draw(st.sampled_from(pairs))
+    given = {"source": source, "target": target, "per": per, "gap": gap}
+    found = behind(storage, "paths", given, brute.criteria)
+    assert found == listed(by_hand.get((source, target), []))
+    numbers = {(row[0], row[1]): row[2] for row in paths(storage, per, gap, 50, **brute.criteria)}
+    assert numbers.get((source, target), 0) == found[1]
+
+
 def check_looks(storage: Storage, brute: Brute, draw: Callable[..., Any]) -> None:
     at, within = draw(TIMES), draw(st.sampled_from([1, 3_600, 86_400 * 10]))
     assert list(present(storage, within, at, **brute.criteria)) == brute.present(at, within)
@@ -268,6 +337,9 @@ CHECKS = [
     check_runs,
     check_times,
     check_moves,
+    check_behind_funnel,
+    check_behind_retention,
+    check_behind_paths,
     check_looks,
     check_task,
 ]
@@ -309,8 +381,17 @@ def test_reports_of_a_crowd(open: Opener, crowd: list[Any], data: st.DataObject)
             table = funnel(storage, steps, window, per)
             numbers = table.column("users" if per == "userName" else "runs")
             assert numbers == brute.funnel(asked, window, per)
+            step = data.draw(st.integers(2, len(steps)))
+            for what in ("reached", "lost"):
+                cell = {"steps": steps, "window": window, "per": per, "step": step, "what": what}
+                by_hand = brute.behind_funnel(asked, window, per, step - 1, what == "lost")
+                assert behind(storage, "funnel", cell, {}) == listed(by_hand)
         for gap in (1, 2):
             assert list(paths(storage, per, gap, 50)) == brute.paths(per, gap)
+            source, target = data.draw(st.sampled_from([*brute.behind_paths(per, gap)]))
+            cell = {"source": source, "target": target, "per": per, "gap": gap}
+            by_hand = brute.behind_paths(per, gap)[source, target]
+            assert behind(storage, "paths", cell, {}) == listed(by_hand)
     assert list(times(storage)) == brute.times()
     assert bare(retries(storage), "taskId", "median", "p90") == [
         (row[0], row[5], row[6]) for row in brute.retries()
@@ -389,6 +470,9 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "funnel": {"steps": ["a", "b*"]},
     "journey": {"userName": "u"},
     "task": {"taskId": "a"},
+    "funnel-tracks": {"steps": ["a", "b*"]},
+    "retention-tracks": {"cohort": "1970-W01"},
+    "paths-tracks": {"source": "a"},
 }
 
 
@@ -459,6 +543,28 @@ def test_reports_say_what_they_are(open: Opener, name: str) -> None:
         ("funnel", {"steps": [{"limit": 1}]}, UnknownCriterion, r"steps\[0\]: 'limit' is no crit"),
         ("journey", {}, InvalidType, "The report 'journey' needs 'userName'."),
         ("task", {"taskId": ""}, InvalidValue, "taskId must not be empty."),
+        ("funnel-tracks", {"steps": ["a"], "step": 2}, InvalidValue, "step must be from 1 to 1"),
+        (
+            "funnel-tracks",
+            {"steps": ["a"], "what": "lost"},
+            InvalidValue,
+            "Nobody is lost at step 1",
+        ),
+        ("retention-tracks", {"cohort": "1970"}, InvalidValue, "A week is named like 2026-W13"),
+        (
+            "retention-tracks",
+            {"cohort": "0001-01", "unit": "month", "timezone": "Asia/Tokyo"},
+            InvalidValue,
+            "A month is named like 2026-03",
+        ),
+        (
+            "retention-tracks",
+            {"cohort": "1970-W01", "later": -1},
+            InvalidValue,
+            "later must not be negative",
+        ),
+        ("paths-tracks", {"source": "a", "after": "7"}, InvalidValue, "after must be a track id"),
+        ("paths-tracks", {"source": "a", "after": "0000007"}, InvalidValue, "there is no track"),
     ],
 )
 def test_arguments_are_checked(

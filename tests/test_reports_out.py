@@ -64,6 +64,9 @@ GIVEN: dict[str, list[str]] = {
     "funnel": ["task-0", '{"taskId": "task-*", "n": 1}', "--window", "2h"],
     "journey": [SCRIPT],
     "task": [SCRIPT],
+    "funnel-tracks": ["task-0"],
+    "retention-tracks": ["2026-03", "--unit", "month"],
+    "paths-tracks": ["task-0"],
 }
 
 # Notebooks
@@ -130,6 +133,9 @@ def test_reports_as_arrow(tracks: Storage) -> None:
             "funnel": {"steps": ["task-0"]},
             "journey": {"userName": "user0"},
             "task": {"taskId": "task-0"},
+            "funnel-tracks": {"steps": ["task-0"]},
+            "retention-tracks": {"cohort": "2026-W13"},
+            "paths-tracks": {"source": "task-0"},
         }
         given = required.get(name, {})
         report = run_report(tracks, name, given)

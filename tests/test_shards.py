@@ -169,6 +169,30 @@ def test_what_concerns_no_shard(tracks: Storage, statements: list[Statement], ca
     assert [sql for sql, _ in statements if touches_shards(sql)] == []
 
 
+BEHIND: dict[str, Callable[[Storage], Any]] = {
+    "step": lambda t: reports.funnel_tracks(t, ["a0", "a1"]),
+    "lost": lambda t: reports.funnel_tracks(t, ["a0", "a1"], what="lost", per="runId"),
+    "retention": lambda t: reports.retention_tracks(t, "2026-W13", later=1),
+    "path": lambda t: reports.paths_tracks(t, "a0", "a1"),
+    "end": lambda t: reports.paths_tracks(t, "a0", show="totals"),
+}
+"""What finds the tracks behind a number."""
+
+
+@pytest.mark.parametrize("call", BEHIND)
+def test_what_is_behind_a_number_joins_nothing(
+    url: str, tracks: Storage, statements: list[Statement], call: str
+) -> None:
+    for timeStamp in ("2026-03-23", "2026-03-30"):
+        tracks.saveUserTrack("a0", 0, "first", {}, timeStamp=timeStamp)
+    statements.clear()
+    BEHIND[call](tracks)
+    asked = [each for each in statements if touches_shards(each[0])]
+    assert asked
+    assert [sql for sql, _ in asked if " JOIN " in sql] == []
+    assert all((tasks_of(url, each) or SHARDS) >= SHARDS for each in asked)
+
+
 @pytest.mark.parametrize("call", ALL_SHARDS)
 def test_what_asks_all_shards(
     url: str, tracks: Storage, statements: list[Statement], call: str

@@ -1,5 +1,6 @@
 """Numbers on pages lead to the tracks behind them, and there are as many as the number says."""
 
+import json
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -29,6 +30,11 @@ PAGES = [
 
 LINKED = re.compile(r'<a href="([^"]*/(?:explore|tasks|users)\b[^"]*)"[^>]*>([\d,]+)</a>')
 COUNT = re.compile(r'<p class="count">.*?</p>', re.DOTALL)
+NUMBERED = re.compile(
+    r'<a href="([^"]*/behind\b[^"]*)"[^>]*?(?: title="([\d,]+)">|>([\d,]+)</a>'
+    r"|><path[^>]*><title>[^<]*: ([\d,]+)</title>)"
+)
+"""The numbers of how users go: in a cell, in the tool tip of a share, or of a band."""
 SAMPLE = 24
 """Links that are followed from a page."""
 
@@ -56,11 +62,63 @@ def test_numbers_lead_to_what_they_count(reader: httpx.Client, path: str) -> Non
         assert numbers[-1] == number, (address, numbers)
 
 
+FLOWS = [
+    f"{S}/funnel?" + "&".join(f"step=course/lesson-{n}" for n in (4, 3, 2, 0)),
+    f"{S}/funnel?step=course/*&step=course/lesson-3&window=2h&period=all",
+    f"{S}/funnel?step=course/lesson-1&step=course/lesson-4&step=nothing&per=runId&period=7d",
+    f"{S}/retention?unit=day&zone=America/New_York",
+    f"{S}/retention?unit=week&period=all&zone=UTC",
+    f"{S}/retention?unit=day&period=7d&zone=Asia/Kolkata",
+    f"{S}/paths?gap=2h",
+    f"{S}/paths?period=all&gap=8h&zone=Asia/Kolkata",
+    f"{S}/paths?per=runId&period=30d",
+]
+
+
+@pytest.mark.parametrize("path", FLOWS)
+def test_all_numbers_of_how_users_go_lead_to_what_they_count(
+    reader: httpx.Client, path: str
+) -> None:
+    links = {
+        (address, "".join(number)) for address, *number in NUMBERED.findall(reader.get(path).text)
+    }
+    assert len(links) >= 3
+    for address, number in sorted(links):
+        target = reader.get(unescape(address))
+        assert target.status_code == 200, target.text
+        (counted,) = COUNT.findall(target.text)
+        tracks, *others = re.findall(r"<strong[^>]*>([\d,]+)</strong>", counted)
+        assert (others or [tracks])[-1] == number, (address, counted)
+        (file,) = re.findall(r'href="([^"]+format=jsonl)"', target.text)
+        found = reader.get(unescape(file)).text.splitlines()
+        assert len(found) == int(tracks.replace(",", ""))
+        if "/paths" not in path:
+            per = "runId" if "per=runId" in path else "userName"
+            names = {json.loads(line)[per] for line in found}
+            assert len(names) == int(number.replace(",", ""))
+
+
+def test_pages_of_what_is_behind_a_number_follow_each_other(reader: httpx.Client) -> None:
+    address = f"{S}/behind?report=retention&unit=month&later=0&period=all&cohort="
+    months = re.findall(r"cohort=([\d-]+)", reader.get(f"{S}/retention?unit=month&period=all").text)
+    page = reader.get(address + months[0])
+    (file,) = re.findall(r'href="([^"]+format=csv)"', page.text)
+    wanted = [line.partition(",")[0] for line in reader.get(unescape(file)).text.splitlines()[1:]]
+    found: list[str] = []
+    while True:
+        found += re.findall(r'class="time"><a href="/storages/tracks/tracks/(\d+)', page.text)
+        following = re.search(r'<a rel="next" href="([^"]+)"', page.text)
+        if following is None:
+            break
+        page = reader.get(unescape(following[1]))
+    assert len(wanted) > 100
+    assert found == wanted
+
+
 ALONE = re.compile(r'<td class="number">\s*[\d,.]+\s*</td>')
 
 NO_CRITERION = {
     "task": "runs of a duration, users of several runs",
-    "funnel": "those who were lost",
 }
 """Pages with numbers of what no criterion tells from the rest."""
 

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cybertools.tracking import open_storage
+from cybertools.tracking.errors import StorageError
 from cybertools.tracking.service import web
 from cybertools.tracking.service.web.charts import Bar, scale, time_chart
 from cybertools.tracking.service.web.periods import chosen_period
@@ -302,6 +303,10 @@ PAGES = [
     f"{S}/retention?unit=day",
     f"{S}/paths?gap=2h",
     f"{S}/paths?per=runId",
+    f"{S}/behind?report=funnel&steps=course/lesson-4&steps=course/lesson-3&window=2h",
+    f"{S}/behind?report=funnel&steps=course/lesson-4&steps=course/lesson-3&what=lost&per=runId",
+    f"{S}/behind?report=retention&cohort=2001-01-01&unit=day&later=3",
+    f"{S}/behind?report=paths&source=course/lesson-4&gap=2h",
     f"{S}/runs/1",
     f"{S}/tracks/0000001",
     f"{S}/find?q=user",
@@ -345,6 +350,8 @@ def test_markup_stays_text_on_every_page(reader: httpx.Client) -> None:
         reader.get(f"{S}/user", params={"userName": evil["userName"]}),
         reader.get(f"{S}/explore", params={**evil, "where": f"state={EVIL}", "by": "state"}),
         reader.get(f"{S}/funnel", params={"step": [EVIL, evil["taskId"]]}),
+        reader.get(f"{S}/behind", params={"report": "funnel", "steps": [EVIL, evil["taskId"]]}),
+        reader.get(f"{S}/behind", params={"report": "paths", "source": evil["taskId"]}),
         reader.get(f"{S}/find", params={"q": EVIL}),
         reader.get(f"{S}/runs/{number}"),
         reader.get(f"{S}/tracks/{track}"),
@@ -371,6 +378,8 @@ def test_what_is_wrong_is_said(reader: httpx.Client) -> None:
         (f"{S}/runs/9999", 404, "There is no run"),
         (f"{S}/tracks/9999999", 404, "There is no track"),
         (f"{S}/funnel?step=a&window=soon", 422, "window"),
+        (f"{S}/explore?by=a..b", 422, "by must be one of"),
+        (f"{S}/behind?report=retention&cohort=2026", 422, "A week is named like 2026-W13"),
         ("/storages/nothing/overview", 404, "There is no storage"),
     ):
         answer = reader.get(path)
@@ -564,6 +573,16 @@ WRONG = [
     f"{S}/funnel?{'step=a&' * 40}",
     f"{S}/retention?unit=hour",
     f"{S}/paths?gap=0m",
+    f"{S}/behind",
+    f"{S}/behind?report=paths",
+    f"{S}/behind?report=paths&source=a&after=x",
+    f"{S}/behind?report=paths&source=a&after=9999999",
+    f"{S}/behind?report=funnel&steps=a&step=x",
+    f"{S}/behind?report=funnel&steps=a&step=2",
+    f"{S}/behind?report=funnel&steps=a&what=lost",
+    f"{S}/behind?report=retention&cohort=2026",
+    f"{S}/behind/download?report=retention&cohort=2026&unit=month&format=csv",
+    f"{S}/behind/download?report=paths&source=a&format=xml",
     "/storages/nothing/overview",
 ]
 
@@ -604,6 +623,33 @@ def test_what_is_wrong_is_said_in_german(site: Paged) -> None:
                 alerts[f"reader {path}"] = alert_of(reader.get(path))
     assert {path: text for path, text in alerts.items() if ENGLISH.search(text)} == {}
     assert "höchstens 1.000 Bytes" in alerts[f"{S}/explore?userName={LONG}"]
+
+
+def database_error(url: str) -> str:
+    """What is said where that cannot be opened."""
+    with pytest.raises(StorageError) as error, open_storage(url):
+        pass
+    return str(error.value)
+
+
+def test_what_is_wrong_with_a_database_is_said_in_german(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no database" * 100)
+    said = [
+        database_error(f"sqlite:{tmp_path}/text"),
+        database_error(f"sqlite:{tmp_path}/no/tracks.db"),
+        "tracks.db is locked: another process has been writing for 30 s.",
+        "tracks.db cannot be opened: is there a right to read and write it?",
+        "PostgreSQL refuses the connection: FATAL.",
+        "The connection broke, and nothing was stored: SSL SYSCALL error.",
+        (
+            "The storage 'tracks' has schema version 9, made by a newer cybertools-tracking;"
+            " this one knows up to 3. Upgrade it: pip install -U cybertools-tracking."
+        ),
+    ]
+    german = [refusal(StorageError(text), "de", str) for text in said]
+    assert all(str(tmp_path) in text for text in german[:2])
+    words = [text.replace(str(tmp_path), "") for text in german]
+    assert [text for text in words if ENGLISH.search(text)] == []
 
 
 @given(

@@ -120,6 +120,8 @@ ADDRESSES = [
     f"{S}/funnel?step=course/lesson-4&step=course/lesson-3",
     f"{S}/retention?unit=day",
     f"{S}/paths?gap=2h",
+    f"{S}/behind?report=paths&source=course/lesson-4&target=course/lesson-3&gap=8h",
+    f"{S}/behind?report=paths&source=course/lesson-4&target=nothing",
     f"{S}/find?q=course",
     "/storages",
     "/tokens",
@@ -368,6 +370,42 @@ def test_the_zone_is_the_browsers(stage: Stage) -> None:
         page.goto(f"{S}/overview?zone=Asia/Kolkata")
         page.goto(f"{S}/tasks")
         assert "Asia/Kolkata" in page.inner_text("footer")
+
+
+TABLE = """
+() => {
+  const region = document.querySelector(".scroll:has(.heat)");
+  const { left, right } = region.getBoundingClientRect();
+  region.scrollLeft = 0;
+  const first = region.querySelector("tbody tr");
+  const ends = [...first.cells].map((cell) => cell.getBoundingClientRect().right);
+  region.scrollLeft = 200;
+  return {
+    inSight: ends.filter((end) => end <= right).length,
+    scrolled: region.scrollLeft,
+    head: first.cells[0].getBoundingClientRect().left - left,
+  };
+}
+"""
+
+
+def test_who_came_first_stays_in_sight_on_a_phone(stage: Stage) -> None:
+    with stage.page(viewport=NARROW) as page:
+        page.goto(f"{S}/retention?unit=day&period=30d")
+        table = page.evaluate(TABLE)
+        assert table["inSight"] >= 5  # the day, the users, three shares
+        assert table["scrolled"] > 0
+        assert abs(table["head"]) < 1
+
+
+def test_user_names_take_one_line(stage: Stage) -> None:
+    with stage.page() as page:
+        for address in ("/storages/long/overview?period=all", "/storages/long/now"):
+            page.goto(address)
+            names = page.locator(".tracks .user a")
+            assert names.count() > 3
+            assert {box["height"] < 24 for box in (n.bounding_box() for n in names.all())} == {True}
+            assert names.first.get_attribute("title") == names.first.text_content()
 
 
 def test_in_print(stage: Stage) -> None:

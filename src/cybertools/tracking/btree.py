@@ -49,6 +49,7 @@ from cybertools.tracking.interfaces import (
     Saved,
     Storage,
     attributes_of,
+    check_run_rows,
 )
 from cybertools.tracking.questions import Answer, Question
 from cybertools.tracking.record import Record
@@ -590,10 +591,19 @@ class BTreeEngine(Persistent, Engine):  # type: ignore[misc]
     def put_runs(self, rows: list[RunRow]) -> None:
         """See `Engine.put_runs`."""
         with self.transaction():
+            check_run_rows(rows, [*self._runs_like(rows)])
             for runId, task, *others, is_current in rows:
                 self._set_run(runId, (task, *others))
                 if task is not None and is_current != (self._current.get(task) == runId):
                     self._set_current(task, runId if is_current else None)
+
+    def _runs_like(self, rows: list[RunRow]) -> Iterator[tuple[int, str | None, str | None]]:
+        for row in rows:
+            if (run := self._runs.get(row.id)) is not None:
+                yield row.id, run[0], run[1]
+            other = row.label and self._labelled.get((row.taskId, row.label))
+            if other:
+                yield other, row.taskId, row.label
 
     def put_tracks(self, rows: list[Row]) -> None:
         """See `Engine.put_tracks`."""

@@ -71,6 +71,7 @@ __all__ = [
     "Saved",
     "Storage",
     "attributes_of",
+    "check_run_rows",
     "is_attribute",
 ]
 
@@ -676,6 +677,8 @@ class Engine(ABC):
         """Store runs under their ids, in order of these. One that is there is brought up to date.
 
         The next run's id is higher than all of them.
+
+        :raises InvalidValue: see `check_run_rows`.
         """
 
     @abstractmethod
@@ -746,6 +749,26 @@ def attributes_of(trackFactory: type[Track]) -> tuple[str, ...]:
 def is_attribute(name: object) -> bool:
     """Whether an index attribute may have that name."""
     return isinstance(name, str) and name.isidentifier() and name not in _TAKEN and name[0] != "_"
+
+
+def check_run_rows(
+    rows: Iterable[RunRow], there: Iterable[tuple[int, str | None, str | None]]
+) -> None:
+    """Refuse to put runs in the place of others.
+
+    :param there: the id, the task and the label of all stored runs that have an id, or a task and
+        a label, of these.
+    :raises InvalidValue: another run has one of these ids, or one of these labels in its task.
+    """
+    names: dict[int, tuple[str | None, str | None]] = {}
+    ids: dict[tuple[str | None, str], int] = {}
+    for runId, task, label in (*there, *((row.id, row.taskId, row.label) for row in rows)):
+        if names.setdefault(runId, (task, label)) != (task, label):
+            raise InvalidValue(f"Another run has the id {runId} already.")
+        if label is not None and ids.setdefault((task, label), runId) != runId:
+            raise InvalidValue(
+                f"Run {ids[task, label]} of that task has the label {label!r} already."
+            )
 
 
 _attributes: dict[type[Track], tuple[str, ...]] = {}

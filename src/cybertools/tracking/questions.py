@@ -18,20 +18,26 @@ __all__ = [
     "DIFFERENT",
     "STEPS_LIMIT",
     "Answer",
+    "Behind",
+    "Cell",
     "Cohorts",
     "Field",
     "Funnel",
     "Groups",
     "Key",
     "Measure",
+    "Moved",
     "Name",
     "Paths",
     "Per",
     "Periods",
     "Question",
+    "Reached",
+    "Returned",
     "RunCondition",
     "RunSpread",
     "Spread",
+    "Summary",
     "Value",
     "order_of",
 ]
@@ -177,7 +183,72 @@ class Paths:
     top: int | None = None
 
 
-Question: TypeAlias = Groups | Spread | RunSpread | Cohorts | Funnel | Paths
+Summary: TypeAlias = Groups | Spread | RunSpread | Cohorts | Funnel | Paths
+"""Questions whose answers are numbers."""
+
+
+# The tracks behind a number
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Those who reached a step of a funnel: the track by which each first did."""
+
+    of: Funnel
+    step: int
+    """From 0."""
+    is_lost: bool = False
+    """Instead those who reached the step before and not this one: their tracks of that step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Those who first came in a period: all their tracks of the same or a later one."""
+
+    of: Cohorts
+    first: int
+    """The place of the period that they first came in."""
+    place: int
+    """The place of the period that their tracks are in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The steps from a task to the next one: the track of the next one that each leads to."""
+
+    of: Paths
+    source: str
+    target: str | None
+    """None: the ends; the last track before each."""
+
+
+Cell: TypeAlias = Reached | Returned | Moved
+"""A number in the answer to another question. What that question is about, all of it, is behind it:
+that it gives the most frequent rows only has no meaning here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The tracks that a number counts.
+
+    Rows of tracks (number, taskId, runId, userName, timeStamp, data as JSON text), the newest
+    first, the highest number first among equals. With measures: one row of these, of all of them.
+    """
+
+    cell: Cell
+    measures: tuple[Measure, ...] = ()
+    after: tuple[float, int] | None = None
+    """The time and the number of a track; only those that come after it."""
+    top: int = 50
+    """So many rows at most."""
+
+    @property
+    def criteria(self) -> Criteria:
+        """Those of the question that the number is of."""
+        return self.cell.of.criteria
+
+
+Question: TypeAlias = Summary | Behind
 
 
 def order_of(value: object) -> tuple[int, float | str]:

@@ -7,12 +7,15 @@ tracks that they look at, since these are to be put in order.
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from heapq import nlargest
 from operator import itemgetter
 from typing import Any, TypeAlias
 
 from cybertools.tracking.criteria import Criteria, Match
 from cybertools.tracking.questions import (
     Answer,
+    Behind,
+    Cell,
     Cohorts,
     Field,
     Funnel,
@@ -21,6 +24,8 @@ from cybertools.tracking.questions import (
     Paths,
     Periods,
     Question,
+    Reached,
+    Returned,
     RunCondition,
     RunSpread,
     Spread,
@@ -43,6 +48,8 @@ def answered(question: Question, stream: Stream, runs: Callable[[], Iterable[Run
     criteria = question.criteria
     if isinstance(question, RunSpread):
         return _run_spread(question, stream, runs)
+    if isinstance(question, Behind):
+        return _behind(question, stream)
     rows = iter(()) if criteria.is_empty else stream(criteria)
     if isinstance(question, Groups):
         return _groups(question, rows)
@@ -233,6 +240,15 @@ def _cohorts(question: Cohorts, rows: Iterator[Row]) -> Answer:
 
 
 def _funnel(question: Funnel, rows: Iterator[Row]) -> Answer:
+    numbers = [0] * len(question.steps)
+    for reached in _arrivals(question, rows):
+        for step, number in enumerate(reached):
+            numbers[step] += number is not None
+    return [tuple(numbers)]
+
+
+def _arrivals(question: Funnel, rows: Iterator[Row]) -> Iterator[list[int | None]]:
+    """Of each user (or run) and each step: the number of the first track that reached it."""
     tests = [matcher(step) for step in question.steps]
     whose = _PLACES[question.per]
     journeys: dict[Any, list[tuple[float, int, list[bool]]]] = {}
@@ -241,36 +257,87 @@ def _funnel(question: Funnel, rows: Iterator[Row]) -> Answer:
         if any(meets):
             journeys.setdefault(row[whose], []).append((row[4], row[0], meets))
     window = float("inf") if question.window is None else question.window
-    numbers = [0] * len(tests)
     for journey in journeys.values():
         journey.sort()
         reached: list[float | None] = [None] * len(tests)  # the last time of each step
-        for time, _, meets in journey:
+        arrivals: list[int | None] = [None] * len(tests)
+        for time, number, meets in journey:
             # From the last step to the first: a track is after itself in no way.
             for step in range(len(tests) - 1, -1, -1):
                 before = reached[step - 1] if step else time
                 if meets[step] and before is not None and time - before <= window:
                     reached[step] = time
-        for step, at in enumerate(reached):
-            numbers[step] += at is not None
-    return [tuple(numbers)]
+                    arrivals[step] = number if arrivals[step] is None else arrivals[step]
+        yield arrivals
 
 
 def _paths(question: Paths, rows: Iterator[Row]) -> Answer:
+    counts = Counter((task, following) for task, following, _ in _moves(question, rows))
+    return cut([(*pair, number) for pair, number in counts.items()], 2, question.top or len(counts))
+
+
+def _moves(question: Paths, rows: Iterator[Row]) -> Iterator[tuple[str, str | None, int]]:
+    """Each step: the task, the next one, and the number of its track; where it ends, the last."""
     whose = _PLACES[question.per]
     journeys: dict[Any, list[tuple[float, int, str]]] = {}
     for row in rows:
         journeys.setdefault(row[whose], []).append((row[4], row[0], row[1]))
     gap = float("inf") if question.gap is None else question.gap
-    counts: Counter[tuple[str, str | None]] = Counter()
     for journey in journeys.values():
         journey.sort()
-        for (time, _, task), following in zip(journey, [*journey[1:], None], strict=True):
+        for (time, number, task), following in zip(journey, [*journey[1:], None], strict=True):
             if following is None or following[0] - time > gap:
-                counts[task, None] += 1
+                yield task, None, number
             elif following[2] != task:
-                counts[task, following[2]] += 1
-    return cut([(*pair, number) for pair, number in counts.items()], 2, question.top or len(counts))
+                yield task, following[2], following[1]
+
+
+# The tracks behind a number
+
+
+def _behind(question: Behind, stream: Stream) -> Answer:
+    """In two passes, so that of the tracks that do not count no data are kept."""
+    criteria, measures, after = question.criteria, question.measures, question.after
+    numbers = set() if criteria.is_empty else _numbers_behind(question.cell, stream(criteria))
+    rows = (row for row in stream(criteria) if row[0] in numbers) if numbers else iter(())
+    if measures:
+        return _groups(Groups(criteria, (), measures), rows)
+    place = itemgetter(4, 0)
+    return nlargest(
+        question.top, (row for row in rows if after is None or place(row) < after), key=place
+    )
+
+
+def _numbers_behind(cell: Cell, rows: Iterator[Row]) -> set[int]:
+    """The numbers of the tracks that a number counts."""
+    if isinstance(cell, Reached):
+        return set(_reached(cell, rows))
+    if isinstance(cell, Returned):
+        return set(_returned(cell, rows))
+    pair = cell.source, cell.target
+    return {number for *move, number in _moves(cell.of, rows) if (*move,) == pair}
+
+
+def _reached(cell: Reached, rows: Iterator[Row]) -> Iterator[int]:
+    for arrivals in _arrivals(cell.of, rows):
+        number = arrivals[cell.step]
+        if cell.is_lost:
+            number = arrivals[cell.step - 1] if number is None else None
+        if number is not None:
+            yield number
+
+
+def _returned(cell: Returned, rows: Iterator[Row]) -> Iterator[int]:
+    place = _getter(cell.of.periods)
+    firsts: dict[str, int] = {}
+    found: list[tuple[str, int]] = []
+    for row in rows:
+        there, user = place(row), row[3]
+        if there >= 0:
+            firsts[user] = min(there, firsts.get(user, there))
+        if there == cell.place:
+            found.append((user, row[0]))
+    return (number for user, number in found if firsts[user] == cell.first)
 
 
 # Criteria

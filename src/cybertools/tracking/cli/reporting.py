@@ -70,6 +70,18 @@ tracks report retention --unit week
 tracks report paths
 tracks report paths --user anna --gap 2h
 """,
+    "funnel-tracks": """
+tracks report funnel-tracks python/lesson-01 python/lesson-02 --step 2
+tracks report funnel-tracks python/lesson-01 python/lesson-02 --what lost --show totals
+""",
+    "retention-tracks": """
+tracks report retention-tracks 2026-W13 --later 2
+tracks report retention-tracks 2026-03 --unit month --out came.csv --top 10000
+""",
+    "paths-tracks": """
+tracks report paths-tracks python/lesson-01 --target python/lesson-02
+tracks report paths-tracks python/lesson-01
+""",
     "journey": """
 tracks report journey anna
 """,
@@ -154,7 +166,7 @@ def _command(spec: ReportSpec) -> click.Command:
     )
 
 
-_METAVARS = {"taskId": "TASK", "userName": "USER"}
+_METAVARS = {"cohort": "PERIOD", "source": "TASK", "taskId": "TASK", "userName": "USER"}
 _ZONE = next(p for p in REPORTS["counts"].parameters if p.name == "timezone")
 
 

@@ -1,7 +1,8 @@
 """Questions about many tracks as JSON, and their answers: for both sides, as the codec is.
 
 A question is an object with what it asks (``ask``) and the parts that `questions` has for it. Its
-criteria are an object with the names of a query: each with a value, or a list of values.
+criteria are an object with the names of a query: each with a value, or a list of values. What is
+behind a number is asked with the question that the number is of (``of``), and its place there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,27 +16,35 @@ from cybertools.tracking.interfaces import is_attribute
 from cybertools.tracking.questions import (
     STEPS_LIMIT,
     Answer,
+    Behind,
+    Cell,
     Cohorts,
     Field,
     Funnel,
     Groups,
     Key,
     Measure,
+    Moved,
     Name,
     Paths,
     Per,
     Periods,
     Question,
+    Reached,
+    Returned,
     RunSpread,
     Spread,
+    Summary,
 )
 from cybertools.tracking.track import METADATA
 from cybertools.tracking.values import TIME_LIMIT, check_text, kind_of, shown, track_id
 
 __all__ = [
+    "BEHIND",
     "NUMBER_LIMIT",
     "PARTS_LIMIT",
     "PERIODS_LIMIT",
+    "TRACKS_LIMIT",
     "answer_from",
     "answer_json",
     "criteria_from_json",
@@ -54,6 +63,11 @@ PARTS_LIMIT = 100
 
 NUMBER_LIMIT = 1 << 53
 """Whole numbers are below that: edges, and how many."""
+
+TRACKS_LIMIT = 10_000
+"""Tracks behind a number that are given at a time, at most."""
+
+BEHIND = "behind"
 
 SPREADS = ("duration", "tracks", "runs")
 
@@ -116,6 +130,14 @@ def criteria_from_json(value: object, name: str = "criteria") -> Criteria:
 
 def question_json(question: Question) -> dict[str, Any]:
     """A question as JSON has it."""
+    if isinstance(question, Behind):
+        return {
+            "ask": BEHIND,
+            **_cell_json(question.cell),
+            "measures": question.measures,
+            "after": question.after,
+            "top": question.top,
+        }
     value: dict[str, Any] = {
         "ask": _NAMES[type(question)],
         "criteria": criteria_json(question.criteria),
@@ -154,6 +176,15 @@ def question_json(question: Question) -> dict[str, Any]:
     return value
 
 
+def _cell_json(cell: Cell) -> dict[str, Any]:
+    value: dict[str, Any] = {"of": question_json(cell.of)}
+    if isinstance(cell, Reached):
+        return value | {"step": cell.step, "isLost": cell.is_lost}
+    if isinstance(cell, Returned):
+        return value | {"first": cell.first, "place": cell.place}
+    return value | {"source": cell.source, "target": cell.target}
+
+
 def _key_json(key: Key) -> Any:
     if isinstance(key, Field):
         return {"field": key.path}
@@ -170,10 +201,17 @@ def question_from(value: object) -> Question:
 
     :raises TrackingError: it is none, and which of its parts is not what it may be.
     """
-    given = dict(_object(value, "The question"))
+    given = _object(value, "The question")
+    if given.get("ask") == BEHIND:
+        return _behind(_Parts(BEHIND, {k: v for k, v in given.items() if k != "ask"}))
+    return _summary_from(given, (*_READERS, BEHIND))
+
+
+def _summary_from(value: Mapping[str, Any], known: Sequence[str]) -> Summary:
+    given = dict(value)
     ask = given.pop("ask", None)
     if not isinstance(ask, str) or ask not in _READERS:
-        raise InvalidValue(f"ask must be one of {', '.join(_READERS)}, not {ask!r:.60}.")
+        raise InvalidValue(f"ask must be one of {', '.join(known)}, not {ask!r:.60}.")
     criteria = criteria_from_json(given.pop("criteria", {}))
     parts = _Parts(ask, given)
     question = _READERS[ask](criteria, parts)
@@ -262,7 +300,39 @@ def _paths(criteria: Criteria, parts: _Parts) -> Paths:
     return Paths(criteria, per, parts.seconds("gap"), parts.number("top"))
 
 
-_READERS: dict[str, Callable[[Criteria, _Parts], Question]] = {
+def _behind(parts: _Parts) -> Behind:
+    of = _summary_from(_object(parts.take("of"), "of"), ("cohorts", "funnel", "paths"))
+    cell = _cell(of, parts)
+    measures = parts.names("measures", get_args(Measure))
+    after = parts.take("after")
+    top = _number(parts.take("top", 50), "top", 1, TRACKS_LIMIT)
+    parts.check_done()
+    return Behind(cell, measures, None if after is None else _position(after, "after"), top)
+
+
+def _cell(of: Summary, parts: _Parts) -> Cell:
+    if isinstance(of, Funnel):
+        is_lost = _truth(parts.take("isLost", False), "isLost")
+        step = _number(parts.take("step"), "step", int(is_lost), len(of.steps) - 1)
+        return Reached(of, step, is_lost)
+    if isinstance(of, Cohorts):
+        first = _number(parts.take("first"), "first", 0, len(of.periods.edges) - 2)
+        place = _number(parts.take("place"), "place", first, len(of.periods.edges) - 2)
+        return Returned(of, first, place)
+    if isinstance(of, Paths):
+        target = parts.take("target")
+        source = check_text(parts.take("source"), "source")
+        return Moved(of, source, None if target is None else check_text(target, "target"))
+    raise InvalidValue("of must be a question of the kind cohorts, funnel or paths.")
+
+
+def _position(value: object, name: str) -> tuple[float, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise InvalidType(f"{name} must be a list of a track's time and number.")
+    return _seconds(value[0], f"{name}[0]"), _number(value[1], f"{name}[1]", 0)
+
+
+_READERS: dict[str, Callable[[Criteria, _Parts], Summary]] = {
     "groups": _groups,
     "spread": _spread,
     "runSpread": _run_spread,
@@ -335,6 +405,12 @@ def _several(
 def _one_of(value: object, name: str, known: Sequence[str]) -> Any:
     if not isinstance(value, str) or value not in known:
         raise InvalidValue(f"{name} must be one of {', '.join(known)}, not {value!r:.60}.")
+    return value
+
+
+def _truth(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidType(f"{name} must be true or false, not {kind_of(value)}.")
     return value
 
 

@@ -9,6 +9,7 @@ from cybertools.tracking.reports.looking import journey, task
 from cybertools.tracking.reports.moving import funnel, paths, retention
 from cybertools.tracking.reports.specs import REPORTS, Parameter, ReportSpec, run_report
 from cybertools.tracking.reports.table import Chart, Column, Table
+from cybertools.tracking.reports.tracks import funnel_tracks, paths_tracks, retention_tracks
 
 __all__ = [
     "REPORTS",
@@ -22,10 +23,13 @@ __all__ = [
     "counts",
     "durations",
     "funnel",
+    "funnel_tracks",
     "journey",
     "paths",
+    "paths_tracks",
     "present",
     "retention",
+    "retention_tracks",
     "retries",
     "run_report",
     "runs",

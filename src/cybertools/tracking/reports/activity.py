@@ -17,16 +17,18 @@ from cybertools.tracking.reports.kinds import (
 )
 from cybertools.tracking.reports.periods import period_name
 from cybertools.tracking.reports.shared import (
+    TRACK_COLUMNS,
     column_of,
     key_of,
     narrowed,
     newest_rows,
     ordered,
     periods_of,
+    track_cells,
 )
 from cybertools.tracking.reports.specs import report
 from cybertools.tracking.reports.table import Cell, Chart, Column, Table
-from cybertools.tracking.values import now, track_id
+from cybertools.tracking.values import now
 
 __all__ = ["active", "changes", "counts", "present", "top", "totals"]
 
@@ -214,16 +216,5 @@ def changes(storage: Storage, top: Number = 20, **criteria: Any) -> Table:
 
     :param top: So many.
     """
-    rows = tuple(
-        (track_id(number), moment, task, run, user, json)
-        for number, task, run, user, moment, json in newest_rows(storage, criteria, top)
-    )
-    columns = (
-        Column("id", "text", "", "The track's id."),
-        Column("timeStamp", "time", "", "When."),
-        Column("taskId", "text", "", "In which task."),
-        Column("runId", "integer", "", "In which run."),
-        Column("userName", "text", "", "Who."),
-        Column("data", "json", "", "What was recorded."),
-    )
-    return Table("changes", "The newest tracks", columns, rows)
+    rows = tuple(map(track_cells, newest_rows(storage, criteria, top)))
+    return Table("changes", "The newest tracks", TRACK_COLUMNS, rows)

@@ -19,27 +19,35 @@ from cybertools.tracking.values import (
     check_text,
     kind_of,
     parse_time_stamp,
+    parse_track_id,
     shown,
+    track_id,
 )
 
 __all__ = [
     "ROWS_LIMIT",
     "UNITS",
+    "Arrival",
     "Attribute",
     "Detail",
     "Instant",
     "Kind",
     "KindName",
+    "Later",
     "LongUnit",
     "Number",
     "Per",
+    "PeriodName",
     "Seconds",
+    "Show",
     "Steps",
     "Task",
     "TimeZone",
     "TopBy",
+    "TrackId",
     "Unit",
     "User",
+    "check_attribute",
     "check_zone",
 ]
 
@@ -56,6 +64,8 @@ class Kind:
     check: Callable[[Any, str], Any]
     """The value as a JSON value in its one form, given it and the argument's name."""
     choices: tuple[str, ...] = ()
+    least: int = 1
+    """The least number."""
 
 
 def _choice(*choices: str) -> Kind:
@@ -68,7 +78,8 @@ def _choice(*choices: str) -> Kind:
     return Kind("choice", check, choices)
 
 
-def _attribute(value: Any, name: str) -> str:
+def check_attribute(value: Any, name: str) -> str:
+    """``value``, if it names metadata or is the keys to a value in the data."""
     if not isinstance(value, str):
         raise InvalidType(
             f"{name} must be text like 'taskId' or 'score.points', not {kind_of(value)}."
@@ -107,11 +118,21 @@ ROWS_LIMIT = 10_000
 """Rows that a list may be asked for. More are an export."""
 
 
-def _number(value: Any, name: str) -> int:
-    number = check_number(value, name)
-    if not 1 <= number <= ROWS_LIMIT:
-        raise InvalidValue(f"{name} must be from 1 to {ROWS_LIMIT:,}, not {number:,}.")
-    return number
+def _number(least: int) -> Kind:
+    def check(value: Any, name: str) -> int:
+        number = check_number(value, name)
+        if not least <= number <= ROWS_LIMIT:
+            raise InvalidValue(f"{name} must be from {least} to {ROWS_LIMIT:,}, not {number:,}.")
+        return number
+
+    return Kind("number", check, least=least)
+
+
+def _track(value: Any, name: str) -> str:
+    number = parse_track_id(value)
+    if not number:
+        raise InvalidValue(f"{name} must be a track id like '0000001', not {shown(str(value))}.")
+    return track_id(number)
 
 
 def check_zone(value: Any, name: str) -> str:
@@ -159,17 +180,26 @@ LongUnit = Annotated[str, _choice("day", "week", "month")]
 TimeZone = Annotated[str, Kind("timezone", check_zone)]
 """The name of a time zone: ``Europe/Berlin``."""
 
-Attribute = Annotated[str, Kind("attribute", _attribute)]
+Attribute = Annotated[str, Kind("attribute", check_attribute)]
 """``taskId``, ``runId``, ``userName``, or the keys to a value in the data: ``score.points``."""
 
 Seconds = Annotated[float | str, Kind("duration", _duration)]
 """A duration: a number of seconds, or text like ``30m``."""
 
-Number = Annotated[int, Kind("number", _number)]
+Number = Annotated[int, _number(1)]
 """How many, from 1."""
+
+Later = Annotated[int, _number(0)]
+"""How many, from 0."""
 
 Instant = Annotated[Any, Kind("time", parse_time_stamp)]
 """A time stamp."""
+
+TrackId = Annotated[str, Kind("text", _track)]
+"""The id of a track: ``0000001``."""
+
+PeriodName = Annotated[str, Kind("text", check_text)]
+"""The name of a day, a week or a month: ``2026-03-29``, ``2026-W13``, ``2026-03``."""
 
 Task = Annotated[str, Kind("text", check_text)]
 User = Annotated[str, Kind("text", check_text)]
@@ -182,6 +212,12 @@ Per = Annotated[str, _choice("userName", "runId")]
 
 TopBy = Annotated[str, _choice("tracks", "users", "runs", "tasks")]
 """What makes one come before another."""
+
+Arrival = Annotated[str, _choice("reached", "lost")]
+"""Who got to a step, or who got to the one before only."""
+
+Show = Annotated[str, _choice("tracks", "totals")]
+"""The tracks, or how many they are."""
 
 Detail = Annotated[str, _choice("all", "none")]
 """Whether all else there is to say is said as well."""

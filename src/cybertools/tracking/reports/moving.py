@@ -1,5 +1,7 @@
 """Where users go: funnels, who comes back, paths from task to task."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from cybertools.tracking.errors import TrackingError, UnknownCriterion
@@ -11,7 +13,7 @@ from cybertools.tracking.reports.shared import periods_of, share
 from cybertools.tracking.reports.specs import report
 from cybertools.tracking.reports.table import Cell, Chart, Column, Table
 
-__all__ = ["funnel", "paths", "retention"]
+__all__ = ["funnel", "funnel_of", "paths", "paths_of", "retention"]
 
 
 @report
@@ -31,23 +33,7 @@ def funnel(
     :param window: The longest time from a step to the next one: seconds, or text like 30m.
     :param per: userName, or runId.
     """
-    asked = []
-    for place, step in enumerate(steps):
-        try:
-            asked.append(storage.parse(step))
-        except TrackingError as error:
-            error.args = (f"steps[{place}]: {error}",)
-            raise
-        for name in ("limit", "after", "order"):
-            if step.get(name) is not None:
-                raise UnknownCriterion(f"steps[{place}]: {name!r} is no criterion of a step.")
-    question = Funnel(
-        storage.parse(criteria),
-        tuple(asked),
-        None if window is None else float(window),
-        "userName" if per == "userName" else "runId",
-    )
-    (found,) = storage.engine.aggregate(question)
+    (found,) = storage.engine.aggregate(funnel_of(storage, steps, window, per, criteria))
     numbers: Any = found
     before: Any = (numbers[0], *numbers)
     what = "users" if per == "userName" else "runs"
@@ -64,6 +50,32 @@ def funnel(
         Column("lost", "integer", what, "That reached the step before and not this one."),
     )
     return Table("funnel", "Funnel", columns, tuple(rows), chart=Chart("bar", "name", what))
+
+
+def funnel_of(
+    storage: Storage,
+    steps: Steps,
+    window: Seconds | None,
+    per: Per,
+    criteria: Mapping[str, Any],
+) -> Funnel:
+    """The question that the report asks."""
+    asked = []
+    for place, step in enumerate(steps):
+        try:
+            asked.append(storage.parse(step))
+        except TrackingError as error:
+            error.args = (f"steps[{place}]: {error}",)
+            raise
+        for name in ("limit", "after", "order"):
+            if step.get(name) is not None:
+                raise UnknownCriterion(f"steps[{place}]: {name!r} is no criterion of a step.")
+    return Funnel(
+        storage.parse(criteria),
+        tuple(asked),
+        None if window is None else float(window),
+        "userName" if per == "userName" else "runId",
+    )
 
 
 def _step_name(step: dict[str, Any]) -> str:
@@ -135,12 +147,7 @@ def paths(
     :param gap: The longest time from a track to the next one: seconds, or text like 30m.
     :param top: So many rows, the most frequent first.
     """
-    question = Paths(
-        storage.parse(criteria),
-        "userName" if per == "userName" else "runId",
-        None if gap is None else float(gap),
-        top,
-    )
+    question = replace(paths_of(storage, per, gap, criteria), top=top)
     rows: Any = tuple(storage.engine.aggregate(question))
     columns = (
         Column("taskId", "text", "", "From which task."),
@@ -148,3 +155,12 @@ def paths(
         Column("times", "integer", "steps", "How often."),
     )
     return Table("paths", "Paths", columns, rows)
+
+
+def paths_of(storage: Storage, per: Per, gap: Seconds | None, criteria: Mapping[str, Any]) -> Paths:
+    """The question that the report asks, of all rows."""
+    return Paths(
+        storage.parse(criteria),
+        "userName" if per == "userName" else "runId",
+        None if gap is None else float(gap),
+    )

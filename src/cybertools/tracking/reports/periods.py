@@ -10,8 +10,9 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cybertools.tracking.errors import InvalidValue
+from cybertools.tracking.values import shown
 
-__all__ = ["MOST_PERIODS", "period_edges", "period_name"]
+__all__ = ["MOST_PERIODS", "period_edges", "period_name", "period_start"]
 
 MOST_PERIODS = 100_000
 """More rows than anybody reads, and a few megabytes."""
@@ -110,3 +111,23 @@ def period_name(edge: int, unit: str, timezone: str) -> str:
         year, week, _ = moment.isocalendar()
         return f"{year}-W{week:02d}"
     return moment.strftime("%Y-%m" if unit == "month" else "%Y-%m-%d")
+
+
+def period_start(name: str, unit: str, timezone: str) -> int:
+    """When the day, week or month of that name begins.
+
+    :raises InvalidValue: none has that name.
+    """
+    pattern, example = _NAMES[unit]
+    try:
+        day = datetime.strptime(name + ("-1" if unit == "week" else ""), pattern).date()
+        return _first_instant(day, ZoneInfo(timezone))
+    except (ValueError, OverflowError):
+        raise InvalidValue(f"A {unit} is named like {example}, not {shown(name)}.") from None
+
+
+_NAMES = {
+    "day": ("%Y-%m-%d", "2026-03-29"),
+    "week": ("%G-W%V-%u", "2026-W13"),
+    "month": ("%Y-%m", "2026-03"),
+}

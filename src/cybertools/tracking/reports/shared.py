@@ -9,10 +9,12 @@ from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.questions import Field, Groups, Key, Periods, order_of
 from cybertools.tracking.reports.periods import period_edges
-from cybertools.tracking.reports.table import Column
+from cybertools.tracking.reports.table import Cell, Column
 from cybertools.tracking.track import Row
+from cybertools.tracking.values import track_id
 
 __all__ = [
+    "TRACK_COLUMNS",
     "column_of",
     "key_of",
     "narrowed",
@@ -21,6 +23,7 @@ __all__ = [
     "periods_of",
     "seconds",
     "share",
+    "track_cells",
 ]
 
 
@@ -68,6 +71,22 @@ def newest_rows(storage: Storage, criteria: Mapping[str, Any], top: int) -> list
     """So many of the newest tracks that meet the criteria, as they are stored."""
     parsed = storage.parse({**criteria, "order": "-timeStamp", "limit": top})
     return [] if parsed.is_empty else storage.engine.select(parsed)
+
+
+TRACK_COLUMNS = (
+    Column("id", "text", "", "The track's id."),
+    Column("timeStamp", "time", "", "When."),
+    Column("taskId", "text", "", "In which task."),
+    Column("runId", "integer", "", "In which run."),
+    Column("userName", "text", "", "Who."),
+    Column("data", "json", "", "What was recorded."),
+)
+
+
+def track_cells(row: Row) -> tuple[Cell, ...]:
+    """A track as the row of a table of these columns."""
+    number, task, run, user, moment, json = row
+    return (track_id(number), moment, task, run, user, json)
 
 
 def narrowed(criteria: Criteria, time_from: float, time_to: float) -> Criteria:

@@ -11,6 +11,7 @@ from typing import Any
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.questions import (
     Answer,
+    Behind,
     Cohorts,
     Field,
     Funnel,
@@ -22,11 +23,23 @@ from cybertools.tracking.questions import (
     Question,
     RunSpread,
     Spread,
+    Summary,
 )
 from cybertools.tracking.sql.statements import Bound, Dialect, Tables, parts_for
 from cybertools.tracking.values import TIME_LIMIT
 
-__all__ = ["answer_from", "answer_to_nothing", "bound_for", "cohorts_among"]
+__all__ = [
+    "MEASURES",
+    "MICRO",
+    "answer_from",
+    "answer_to_nothing",
+    "bound_for",
+    "cohorts_among",
+    "condition",
+    "first_reached",
+    "is_long",
+    "last_reached",
+]
 
 NAMES = ("taskId", "runId", "userName")
 
@@ -52,7 +65,7 @@ MERGES: dict[Measure, str] = {
 """Of the measures that can be put together: how, of those of several groups."""
 
 
-def bound_for(question: Question, tables: Tables, dialect: Dialect) -> Bound:
+def bound_for(question: Summary, tables: Tables, dialect: Dialect) -> Bound:
     """The statement that answers a question whose criteria are not empty, and its values."""
     if isinstance(question, Groups):
         return _groups(question, tables, dialect)
@@ -67,7 +80,7 @@ def bound_for(question: Question, tables: Tables, dialect: Dialect) -> Bound:
     return _paths(question, tables, dialect)
 
 
-def answer_from(question: Question, rows: Sequence[Any], dialect: Dialect) -> Answer:
+def answer_from(question: Summary, rows: Sequence[Any], dialect: Dialect) -> Answer:
     """The rows of the statement as the answer has them."""
     if isinstance(question, Spread | RunSpread):
         place = len(question.by) if isinstance(question, Spread) else 1
@@ -94,7 +107,9 @@ def answer_to_nothing(question: Question) -> Answer:
     """The answer where the criteria are empty: there are no tracks."""
     if isinstance(question, Funnel):
         return [(0,) * len(question.steps)]
-    if isinstance(question, Groups) and not question.keys:
+    if isinstance(question, Behind) and not question.measures:
+        return []
+    if isinstance(question, Behind) or (isinstance(question, Groups) and not question.keys):
         return [tuple(None if m in ("first", "last") else 0 for m in question.measures)]
     return []
 
@@ -314,25 +329,34 @@ def cohorts_among(seen: str, periods: int) -> str:
 
 def _funnel(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
     """Without a window, when each step was first reached is all that matters."""
-    if question.window is not None:
-        return _last_reached(question, question.window, tables, dialect)
-    if len(question.steps) > FEW_STEPS:
-        return _last_reached(question, TIME_LIMIT, tables, dialect)
-    return _first_reached(question, tables, dialect)
+    if is_long(question):
+        return _furthest(question, tables, dialect)
+    parts, _ = first_reached(question, tables, dialect)
+    numbers = (f"(SELECT count(t{place}) FROM f{place})" for place in range(len(question.steps)))
+    return Bound(f"WITH {parts.sql} SELECT {', '.join(numbers)}", parts.values)
 
 
-def _first_reached(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
+def is_long(question: Funnel) -> bool:
+    """Whether times of all tracks are to be looked at, and not the first ones only."""
+    return question.window is not None or len(question.steps) > FEW_STEPS
+
+
+def first_reached(question: Funnel, tables: Tables, dialect: Dialect) -> tuple[Bound, list[Bound]]:
     """In ``f1`` is when each user first reached each step up to the second: ``t0``, ``t1``.
 
     Times are enough but where two tracks have the same one; only there numbers are looked up.
+
+    :returns: these parts of a statement, and of each the number of the track by which the user of
+        a row ``p`` of it first reached the step.
     """
-    base = _condition(question.criteria, dialect)
+    base = condition(question.criteria, dialect)
     parts: list[str] = []
     values: list[Any] = []
+    numbers: list[Bound] = []
     number = Bound("")
     for place, step in enumerate(question.steps):
-        condition = _condition(step, dialect)
-        meets = Bound(f"({condition.sql}) AND ({base.sql})", [*condition.values, *base.values])
+        own = condition(step, dialect)
+        meets = Bound(f"({own.sql}) AND ({base.sql})", [*own.values, *base.values])
         columns = [f"min(t{before}) AS t{before}" for before in range(place)]
         reached = "timeStamp"
         join = after = ""
@@ -354,18 +378,32 @@ def _first_reached(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
             f" AND timeStamp = p.t{place} AND {meets.sql}{after}",
             [*meets.values, *number.values],
         )
-    numbers = (f"(SELECT count(t{place}) FROM f{place})" for place in range(len(question.steps)))
-    return Bound(f"WITH {', '.join(parts)} SELECT {', '.join(numbers)}", values)
+        numbers.append(number)
+    return Bound(", ".join(parts), values), numbers
 
 
-def _last_reached(question: Funnel, window: float, tables: Tables, dialect: Dialect) -> Bound:
+def _furthest(question: Funnel, tables: Tables, dialect: Dialect) -> Bound:
+    parts, reached = last_reached(question, tables, dialect)
+    most = (f"max(CASE WHEN {r} THEN 1 ELSE 0 END) AS h{i}" for i, r in enumerate(reached))
+    furthest = f"SELECT who, {', '.join(most)} FROM s{len(reached) - 1} GROUP BY who"
+    numbers = (f"coalesce({_total(f'h{place}')}, 0)" for place in range(len(reached)))
+    return Bound(
+        f"WITH {parts.sql} SELECT {', '.join(numbers)} FROM ({furthest}) AS furthest", parts.values
+    )
+
+
+def last_reached(question: Funnel, tables: Tables, dialect: Dialect) -> tuple[Bound, list[str]]:
     """Each step reads that of the step before.
 
     In it ``l1`` is when the first step was last reached, before a track; ``l2`` the second. They
     stand beside each other: twenty, one within the other, are deeper than SQLite can parse.
+
+    :returns: these parts of a statement, and of each step whether a track of the last one (``t`` is
+        its time, ``n`` its number) reaches it.
     """
-    conditions = [_condition(step, dialect) for step in question.steps]
-    base = _condition(question.criteria, dialect)
+    window = TIME_LIMIT if question.window is None else question.window
+    conditions = [condition(step, dialect) for step in question.steps]
+    base = condition(question.criteria, dialect)
     flags = ", ".join(f"({c.sql}) AS m{place}" for place, c in enumerate(conditions))
     any_of = " OR ".join(f"({c.sql})" for c in conditions)
     values = [value for c in conditions for value in c.values]
@@ -381,15 +419,10 @@ def _last_reached(question: Funnel, window: float, tables: Tables, dialect: Dial
         before = f"max(CASE WHEN {reached[-1]} THEN t END) OVER ({frame}) AS l{place}"
         parts.append(f"s{place} AS (SELECT *, {before} FROM s{place - 1})")
         reached.append(f"m{place} AND t - l{place} <= {window!r}")
-    most = (f"max(CASE WHEN {r} THEN 1 ELSE 0 END) AS h{i}" for i, r in enumerate(reached))
-    furthest = f"SELECT who, {', '.join(most)} FROM s{len(parts) - 1} GROUP BY who"
-    numbers = (f"coalesce({_total(f'h{place}')}, 0)" for place in range(len(reached)))
-    return Bound(
-        f"WITH {', '.join(parts)} SELECT {', '.join(numbers)} FROM ({furthest}) AS furthest", values
-    )
+    return Bound(", ".join(parts), values), reached
 
 
-def _condition(criteria: Criteria, dialect: Dialect) -> Bound:
+def condition(criteria: Criteria, dialect: Dialect) -> Bound:
     """The criteria as a condition by itself."""
     if criteria.is_empty:
         return Bound("1 = 0")

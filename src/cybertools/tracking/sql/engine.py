@@ -8,10 +8,19 @@ from typing import Any, NoReturn, Protocol
 
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageError
-from cybertools.tracking.interfaces import Change, Engine, Info, Receipt, RunState, Saved
-from cybertools.tracking.questions import Answer, Question
+from cybertools.tracking.interfaces import (
+    Change,
+    Engine,
+    Info,
+    Receipt,
+    RunState,
+    Saved,
+    check_run_rows,
+)
+from cybertools.tracking.questions import Answer, Behind, Question
 from cybertools.tracking.record import Record
 from cybertools.tracking.sql.aggregates import answer_from, answer_to_nothing, bound_for
+from cybertools.tracking.sql.behind import behind_for
 from cybertools.tracking.sql.rollup import Rollup
 from cybertools.tracking.sql.statements import Dialect, Part, Statements, Tables, parts_for
 from cybertools.tracking.track import Row, Run, RunRow
@@ -392,6 +401,9 @@ class SqlEngine(Engine):
             return answer_to_nothing(question)
         if (answer := self.rollup.answer(question)) is not None:
             return answer
+        if isinstance(question, Behind):
+            bound = behind_for(question, self.tables, self.dialect, self.sql.columns)
+            return [*map(tuple, self.all(bound.sql, bound.values))]
         bound = bound_for(question, self.tables, self.dialect)
         return answer_from(question, self.all(bound.sql, bound.values), self.dialect)
 
@@ -547,12 +559,23 @@ class SqlEngine(Engine):
     def put_runs(self, rows: list[RunRow]) -> None:
         """See `Engine.put_runs`."""
         with self.writing() as connection:
+            check_run_rows(rows, self._runs_like(connection, rows))
             # A task has one current run at most: the one that it had makes room first.
             condition, values = self.dialect.any_of(
                 "taskId", [r.taskId for r in rows if r.isCurrent]
             )
             connection.execute(f"{self.sql.leave_runs}{condition}", values)
             self.upsert_runs(connection, rows)
+
+    def _runs_like(self, connection: Connection, rows: list[RunRow]) -> list[Any]:
+        of_id, ids = self.dialect.any_of("id", [row.id for row in rows])
+        found = connection.execute(f"{self.sql.runs_like}{of_id}", ids).fetchall()
+        if any(row.label for row in rows):
+            of_task, tasks = self.dialect.any_of("taskId", [r.taskId for r in rows if r.label])
+            of_label, labels = self.dialect.any_of("label", [r.label for r in rows if r.label])
+            sql = f"{self.sql.runs_like}{of_task} AND {of_label}"
+            found += connection.execute(sql, [*tasks, *labels]).fetchall()
+        return found
 
     def put_tracks(self, rows: list[Row]) -> None:
         """See `Engine.put_tracks`."""

@@ -220,6 +220,7 @@ class Statements:
             f"SELECT id, taskId, label, {started}, {stopped}, finished, isCurrent FROM {runs}"
             " WHERE id > ? ORDER BY id LIMIT ?"
         )
+        self.runs_like = f"SELECT id, taskId, label FROM {runs} WHERE "
         self.spent_keys = f"SELECT key, number FROM {keys} WHERE key > ? ORDER BY key LIMIT ?"
         self.leave_runs = f"UPDATE {runs} SET isCurrent = FALSE WHERE isCurrent AND "
         self.put_runs = (

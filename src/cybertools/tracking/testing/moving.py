@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cybertools.tracking.criteria import Criteria
-from cybertools.tracking.errors import InvalidRun, StorageError, Unsupported
+from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageError, Unsupported
 from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.testing.base import BaseContract, Opener, at, ids
 from cybertools.tracking.track import Row, RunRow
@@ -121,6 +121,20 @@ class MovingContract(BaseContract):
     def test_a_run_becomes_the_current_one(self, moved: Storage) -> None:
         moved.engine.put_runs([RunRow(12, "a", None, at(9), None, False, True)])
         assert moved.currentRuns["a"] == 12
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            RunRow(2, "b", None, at(9), None, False, True),
+            RunRow(2, "a", "another", at(9), None, False, True),
+            RunRow(12, "a", "a label", at(9), None, False, False),
+        ],
+    )
+    def test_a_run_does_not_take_the_place_of_another(self, moved: Storage, other: RunRow) -> None:
+        before = list(moved.engine.run_rows()), dict(moved.currentRuns)
+        with pytest.raises(InvalidValue, match="already"):
+            moved.engine.put_runs([other])
+        assert (list(moved.engine.run_rows()), dict(moved.currentRuns)) == before
 
     def test_keys_are_spent_once(self, moved: Storage) -> None:
         moved.engine.put_keys([("a", 1), ("c", 3)])

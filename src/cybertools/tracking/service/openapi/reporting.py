@@ -3,10 +3,12 @@
 from typing import Any, get_args
 
 from cybertools.tracking.codec.questions import (
+    BEHIND,
     NUMBER_LIMIT,
     PARTS_LIMIT,
     PERIODS_LIMIT,
     SPREADS,
+    TRACKS_LIMIT,
 )
 from cybertools.tracking.questions import STEPS_LIMIT, Measure, Name, Per
 from cybertools.tracking.reports import REPORTS, Parameter, ReportSpec
@@ -52,6 +54,7 @@ _EDGES = described(_several(_NUMBER), "Ascending; it is counted how many are fro
 _PERCENTILES = _several({"type": "integer", "minimum": 1, "maximum": 100})
 _TOP = described({**_NUMBER, "type": ["integer", "null"]}, "So many rows at most.")
 _WINDOW: Schema = {**_SECONDS, "type": ["number", "null"]}
+_PLACE: Schema = {"type": "integer", "minimum": 0}
 _PER: Schema = {"enum": [*get_args(Per)]}
 _PERIODS = described(
     _several(
@@ -125,6 +128,35 @@ _QUESTIONS = {
         "Where users or runs go: rows of a task, the next one, and how often.",
         {"per": _PER, "gap": described(_WINDOW, "Seconds to the next, at most."), "top": _TOP},
         ("gap", "top"),
+    ),
+    "Behind": record(
+        "The tracks behind a number of another question's answer: rows of number, taskId, runId,"
+        " userName, timeStamp and data as JSON text, the newest first. With measures one row of"
+        " these. Of a funnel's step (and, `isLost`, of those lost there), of cohorts' two periods,"
+        " or of the way from a task to the next one or to its end.",
+        {
+            "ask": {"const": BEHIND},
+            "of": {"oneOf": [*map(ref, ("Cohorts", "Funnel", "Paths"))]},
+            "step": described(_PLACE, "Of a funnel: which step, from 0."),
+            "isLost": {"type": "boolean", "default": False},
+            "first": described(_PLACE, "Of cohorts: the period that users first came in, from 0."),
+            "place": described(_PLACE, "Of cohorts: the period of their tracks, from 0."),
+            "source": described(TEXT, "Of paths: from which task."),
+            "target": described(_TEXT_OR_NULL, "To which one; null where it ends."),
+            "measures": {**_several({"enum": [*get_args(Measure)]}), "uniqueItems": True},
+            "after": {
+                "type": ["array", "null"],
+                "prefixItems": [_SECONDS, _NUMBER],
+                "items": False,
+                "minItems": 2,
+                "description": "The time and the number of a track; only what comes after it.",
+            },
+            "top": {"type": "integer", "minimum": 1, "maximum": TRACKS_LIMIT, "default": 50},
+        },
+        (
+            *("step", "isLost", "first", "place", "source", "target"),
+            *("measures", "after", "top"),
+        ),
     ),
 }
 
@@ -225,13 +257,15 @@ SCHEMAS: Schema = {
 _EXAMPLES: dict[str, Any] = {
     "taskId": "algebra/quiz-01",
     "userName": "ann",
+    "cohort": "2026-W13",
+    "source": "algebra/lesson-01",
     "steps": ["algebra/lesson-*", '{"taskId":"algebra/quiz-01","data.correct":true}'],
 }
 
 
 def _schema(each: Parameter) -> Schema:
     schemas: dict[str, Schema] = {
-        "number": {"type": "integer", "minimum": 1, "maximum": ROWS_LIMIT},
+        "number": {"type": "integer", "minimum": each.kind.least, "maximum": ROWS_LIMIT},
         "duration": _TIME,
         "time": _TIME,
         "timezone": {"type": "string"},

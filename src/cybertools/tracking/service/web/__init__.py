@@ -9,6 +9,7 @@ from cybertools.tracking.service.access.sessions import Sessions
 from cybertools.tracking.service.endpoints import Endpoint
 from cybertools.tracking.service.web import (
     assets,
+    behind,
     explore,
     flows,
     lists,
@@ -26,6 +27,7 @@ PAGES = [
     *lists.PAGES,
     *explore.PAGES,
     *flows.PAGES,
+    *behind.PAGES,
     *manage.PAGES,
 ]
 

@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from cybertools.tracking.codec import DATA_PREFIX, criteria_from, row_json
+from cybertools.tracking.codec import DATA_PREFIX, criteria_from
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.errors import InvalidValue
 from cybertools.tracking.interfaces import Storage
 from cybertools.tracking.questions import DIFFERENT
 from cybertools.tracking.reports import Table
-from cybertools.tracking.service.asking import lines
-from cybertools.tracking.service.replies import LINES, Header, Reply
+from cybertools.tracking.reports.kinds import check_attribute
+from cybertools.tracking.service.replies import Reply
 from cybertools.tracking.service.web.counting import different
+from cybertools.tracking.service.web.files import FORMATS, file_of
 from cybertools.tracking.service.web.periods import Period
 from cybertools.tracking.service.web.series import series
-from cybertools.tracking.service.web.site import SECURITY, Page, View
+from cybertools.tracking.service.web.site import Page, View
 from cybertools.tracking.track import Row, Track
-from cybertools.tracking.transfer.exporting import csv_row
-from cybertools.tracking.values import json_time, parse_time_stamp, shown, track_id
+from cybertools.tracking.values import parse_time_stamp, shown, track_id
 
 __all__ = ["PAGES", "Asked", "asked_for"]
 
@@ -29,7 +29,6 @@ PAGE = 50
 TOP = 12
 
 NAMES = tuple(DIFFERENT)
-FORMATS = ("jsonl", "csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,8 @@ def asked_for(view: View) -> Asked:
     order = view.asked.get("order", "-timeStamp")
     criteria_from([("order", order)])
     by, after = view.asked.get("by", "").strip(), view.asked.get("after", "")
+    if by:
+        check_attribute(by, "by")
     return Asked(tuple(dict.fromkeys(pairs)), by, order, after)
 
 
@@ -235,40 +236,8 @@ async def download(view: View) -> Reply:
     asked = asked_for(view)
     criteria, _, _ = _criteria(view, asked)
     criteria = replace(criteria, order="id", limit=None, after=None)
-    kind = view.asked.get("format", "jsonl")
-    if kind not in FORMATS:
-        raise InvalidValue(f"format must be jsonl or csv, not {shown(kind)}.")
     engine = view.storage.engine
-
-    def start() -> Any:
-        rows = iter(()) if criteria.is_empty else engine.stream(criteria)
-        return rows if kind == "jsonl" else _with_head(rows)
-
-    written = row_json if kind == "jsonl" else _csv
-    answer = await lines(view.service, view.collection, start, written)
-    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in view.storage.name)
-    headers: list[Header] = [
-        *SECURITY,
-        (b"content-disposition", f'attachment; filename="{name}.{kind}"'.encode()),
-    ]
-    return answer._replace(kind=LINES if kind == "jsonl" else CSV, headers=headers)
-
-
-CSV = b"text/csv; charset=utf-8"
-
-HEAD = ("id", "taskId", "runId", "userName", "timeStamp", "data")
-
-
-def _with_head(rows: Any) -> Any:
-    yield None
-    yield from rows
-
-
-def _csv(row: Row | None) -> bytes:
-    if row is None:
-        return csv_row(*HEAD).rstrip("\n").encode()
-    number, task, run, user, time, data = row
-    return csv_row(track_id(number), task, run, user, json_time(time), data).rstrip("\n").encode()
+    return await file_of(view, lambda: iter(()) if criteria.is_empty else engine.stream(criteria))
 
 
 PAGES = [

@@ -30,7 +30,7 @@ async def funnel(view: View) -> Reply:
             table = await view.report(
                 "funnel", steps=steps, per=per, window=window or None, **period.criteria
             )
-            rows = table.as_dicts()
+            rows = [_with_links(view, row, steps, per, window) for row in table.as_dicts()]
         except TrackingError as found:
             error = view.refusal(found)
     suggested = await view.report("top", what="taskId", top=100, detail="none", **period.criteria)
@@ -45,6 +45,17 @@ async def funnel(view: View) -> Reply:
         suggested=[row[0] for row in suggested],
         error=error,
     )
+
+
+def _with_links(
+    view: View, row: dict[str, Any], steps: list[str], per: str, window: str
+) -> dict[str, Any]:
+    """The row of a step, with the addresses of the tracks behind its numbers."""
+    number = {"report": "funnel", "steps": steps, "step": row["step"], "per": per, "window": window}
+    return row | {
+        "href": view.link("behind", **number),
+        "lost_href": view.link("behind", **number, what="lost"),
+    }
 
 
 async def retention(view: View) -> Reply:
@@ -65,8 +76,9 @@ async def retention(view: View) -> Reply:
             row["start"],
             {
                 "label": view.format.period(row["start"], unit),
+                "short": view.format.short_period(row["start"], unit),
                 "size": row["size"],
-                "href": _period_link(view, edges, place),
+                "href": _cohort_link(view, row | {"later": 0}, unit),
                 "cells": [],
             },
         )
@@ -76,7 +88,7 @@ async def retention(view: View) -> Reply:
                     **row,
                     "shade": round((row["share"] or 0) / 100 * (SHADES - 1)),
                     "is_open": edges[place + row["later"] + 1] > over,
-                    "href": _period_link(view, edges, place + row["later"]),
+                    "href": _cohort_link(view, row, unit),
                 }
             )
     return view.render(
@@ -88,9 +100,10 @@ async def retention(view: View) -> Reply:
     )
 
 
-def _period_link(view: View, edges: list[int], place: int) -> str:
-    bounds = {"from": edges[place], "to": edges[place + 1] - 1}
-    return view.link("explore", **bounds, by="userName")
+def _cohort_link(view: View, row: dict[str, Any], unit: str) -> str:
+    return view.link(
+        "behind", report="retention", cohort=row["cohort"], later=row["later"], unit=unit
+    )
 
 
 async def paths(view: View) -> Reply:
@@ -106,7 +119,14 @@ async def paths(view: View) -> Reply:
             row["taskId"],
             row["nextTaskId"] or end,
             row["times"],
-            view.link("explore", taskId=[row["taskId"], *filter(None, [row["nextTaskId"]])]),
+            view.link(
+                "behind",
+                report="paths",
+                source=row["taskId"],
+                target=row["nextTaskId"],
+                per=per,
+                gap=gap,
+            ),
             f"{row['taskId']} → {row['nextTaskId'] or end}: {view.format.number(row['times'])}",
             row["nextTaskId"] is None,
         )

@@ -49,6 +49,9 @@ REFUSALS = (
     "%(name)s must be from %(least)s to %(most)s steps, not %(count)s.",
     "%(name)s must be from %(least)s to %(most)s, not %(value)s.",
     "%(name)s must be jsonl or csv, not %(value)s.",
+    "after: there is no track %(value)s.",
+    "The report %(name)s needs %(value)s.",
+    "Nobody is lost at step 1: there is none before it.",
     "%(name)s must not be empty.",
     "%(name)s must not be negative: %(value)s.",
     "%(name)s must not hold a NUL character: %(value)s.",
@@ -66,6 +69,9 @@ REFUSALS = (
     "%(name)s must be before 2242-03-16, not %(value)s. Is it in %(unit)s? Seconds are expected.",
     "%(name)s must be before 2242-03-16, not %(value)s.",
     "%(name)s must be more than 0 seconds, not %(value)s.",
+    "A day is named like 2026-03-29, not %(value)s.",
+    "A week is named like 2026-W13, not %(value)s.",
+    "A month is named like 2026-03, not %(value)s.",
     "A duration is like 90s, 30m, 1.5h or 2d, not %(value)s.",
     (
         "unit %(value)s would make %(count)s periods, more than %(most)s: choose a longer one, or a"
@@ -90,7 +96,47 @@ REFUSALS = (
     "The database does not answer.",
     "%(count)s queries are being sent as lines.",
     "%(count)s clients watch already.",
+    "Too many tracks wait to be stored.",
+    "The bodies of other requests take all the memory that there is.",
+    # What is wrong with the database
+    "The storage is closed.",
     "%(path)s is locked: another process has been writing for %(seconds)s s.",
+    "%(path)s is being written to.",
+    "%(path)s can be read but not written.",
+    "%(path)s cannot grow: the disk is full.",
+    "%(path)s cannot be opened: is there a right to read and write it?",
+    "%(path)s cannot be opened: %(why)s.",
+    "%(path)s is damaged: %(why)s.",
+    "%(path)s is not a SQLite database.",
+    "%(path)s is another application's SQLite database.",
+    "%(path)s is in use by another process.",
+    "%(path)s is not a ZODB file, or it is damaged.",
+    "There is no directory %(value)s.",
+    "There is no file %(value)s.",
+    (
+        "The storage %(name)s has schema version %(version)s, made by a newer cybertools-tracking;"
+        " this one knows up to %(known)s. Upgrade it: pip install -U cybertools-tracking."
+    ),
+    (
+        "The storage %(name)s has schema version %(version)s, made by an older"
+        " cybertools-tracking; this one needs %(needed)s. Bring it up to date with: tracks migrate."
+    ),
+    (
+        "%(path)s has schema version %(version)s, made by a newer cybertools-tracking; this one"
+        " knows up to %(known)s. Upgrade it: pip install -U cybertools-tracking."
+    ),
+    "Another process is bringing the rollup up to date.",
+    "Another process is changing the tables; try again later.",
+    "The connection broke, and nothing was stored: %(why)s.",
+    "The database can be read but not written: %(why)s.",
+    "This role lacks a right: %(why)s.",
+    "The server's disk is full: %(why)s.",
+    "Others were writing the same; try again: %(why)s.",
+    (
+        "A worker of the sharded PostgreSQL cannot be reached, so neither can its users' tracks;"
+        " those of others can. Try again later: %(why)s."
+    ),
+    "PostgreSQL refuses the connection: %(why)s.",
     "PostgreSQL cannot be reached: %(why)s.",
 )
 """The errors that pages can show. Of two that fit, the first one counts."""

@@ -146,6 +146,10 @@ class Format:
         skeleton = {"month": "yMMM"}.get(unit, "MMMd" if short else "yMMMEd")
         return str(format_skeleton(skeleton, moment, self.zone, locale=self.locale))
 
+    def short_period(self, edge: float, unit: str) -> str:
+        """The day, week or month that begins then, where there is little room."""
+        return self.period(edge, unit) if unit == "month" else self.day(edge)
+
     def ago(self, seconds: float) -> str:
         """How long ago, roughly."""
         return self.duration(seconds if seconds < 60 else seconds - seconds % 60)

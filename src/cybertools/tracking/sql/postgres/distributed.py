@@ -18,7 +18,7 @@ from psycopg.sql import Literal
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.errors import StorageError, StorageUnavailable
 from cybertools.tracking.interfaces import Info
-from cybertools.tracking.questions import Answer, Funnel, Question
+from cybertools.tracking.questions import Answer, Behind, Funnel, Question, Reached
 from cybertools.tracking.record import Record
 from cybertools.tracking.sql.engine import CHUNK, run_from
 from cybertools.tracking.sql.postgres.dialect import stored
@@ -330,9 +330,11 @@ class DistributedEngine(PostgresEngine):
 
     def aggregate(self, question: Question) -> Answer:
         """See `Engine.aggregate`."""
-        if isinstance(question, Funnel) and question.window is None:
-            # Else each step would be joined with the one before, in ways that Citus refuses.
-            question = replace(question, window=TIME_LIMIT)
+        if isinstance(question, Funnel):
+            question = _without_joins(question)
+        elif isinstance(question, Behind) and isinstance(question.cell, Reached):
+            cell = question.cell
+            question = replace(question, cell=replace(cell, of=_without_joins(cell.of)))
         return super().aggregate(question)
 
     def info(self) -> Info:
@@ -370,6 +372,11 @@ class DistributedEngine(PostgresEngine):
                 raise StorageUnavailable(f"A shard of {table} cannot be asked: {result}")
         # A NULL comes as an empty text.
         return [orjson.loads(r or "null") if isinstance(r, str) else r for _, r in said]
+
+
+def _without_joins(funnel: Funnel) -> Funnel:
+    """Else each step would be joined with the one before, in ways that Citus refuses."""
+    return replace(funnel, window=TIME_LIMIT) if funnel.window is None else funnel
 
 
 _SIZES = rf"""

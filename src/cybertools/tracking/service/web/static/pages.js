@@ -190,7 +190,9 @@ if (live) {
     const row = body.insertRow(0);
     row.className = "arrived";
     cell(row, `${base}tracks/${track.id}`, clock.format(track.timeStamp * 1000)).className = "time";
-    cell(row, query("userName", track.userName), track.userName);
+    const user = cell(row, query("userName", track.userName), track.userName);
+    user.className = "user";
+    user.firstChild.title = track.userName;
     cell(row, query("taskId", track.taskId), track.taskId);
     cell(row, `${base}runs/${track.runId}`, track.runId).className = "number";
     const data = document.createElement("code");
