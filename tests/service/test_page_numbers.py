@@ -2,13 +2,18 @@
 
 import json
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from html import unescape
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.service.paged import filled, paged
+from tests.service.paged import Paged, filled, paged
 
 S = "/storages/tracks"
 
@@ -40,11 +45,18 @@ SAMPLE = 24
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """Somebody who looks at tracks of ten days."""
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paged]:
+    """A service with tracks of ten days."""
     url = f"sqlite:{tmp_path_factory.mktemp('numbers')}/tracks.db"
     filled(url)
-    with paged(url) as site, site.visitor(site.token("read")) as client:
+    with paged(url) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def reader(site: Paged) -> Iterator[httpx.Client]:
+    """Somebody who looks at them."""
+    with site.visitor(site.token("read")) as client:
         yield client
 
 
@@ -113,6 +125,38 @@ def test_pages_of_what_is_behind_a_number_follow_each_other(reader: httpx.Client
         page = reader.get(unescape(following[1]))
     assert len(wanted) > 100
     assert found == wanted
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "report=funnel&steps=course/lesson-4&steps=course/*&step=2&what=reached&window=8h&period=7d",
+        "report=retention&cohort={week}&later=0&period=all&zone=Asia/Kolkata",
+        "report=paths&source=course/lesson-4&target=course/lesson-2&gap=8h&per=userName",
+    ],
+)
+def test_the_same_elsewhere(
+    site: Paged, reader: httpx.Client, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    weeks = re.findall(r"cohort=([\w-]+)", reader.get(f"{S}/retention?period=all").text)
+    page = reader.get(f"{S}/behind?{number.format(week=weeks[0])}").text
+    ids = re.findall(r'class="time"><a href="/storages/tracks/tracks/(\d+)', page)
+    assert len(ids) > 3
+    token = site.token("read")
+    monkeypatch.setenv("TRACKS_TOKEN", token)
+    command, python, curl = map(unescape, re.findall(r"data-copy><code>(.*?)</code>", page, re.S))
+    words = [*shlex.split(command.replace("\\\n", ""))[1:], "--json"]
+    done = subprocess.run(
+        [Path(sys.executable).parent / "tracks", *words], check=True, capture_output=True
+    )
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ids
+    made: dict[str, Any] = {}
+    exec(python, made)  # noqa: S102  # as somebody would who has copied it
+    made["storage"].close()
+    assert made["table"].column("id") == ids
+    headers = {"Authorization": f"Bearer {token}"}
+    table = httpx.get(shlex.split(curl.replace("\\\n", ""))[-1], headers=headers).json()
+    assert [row[0] for row in table["rows"]] == ids
 
 
 ALONE = re.compile(r'<td class="number">\s*[\d,.]+\s*</td>')

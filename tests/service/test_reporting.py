@@ -22,12 +22,16 @@ from cybertools.tracking.codec.questions import (
 from cybertools.tracking.criteria import parse_criteria
 from cybertools.tracking.errors import TrackingError
 from cybertools.tracking.questions import (
+    Behind,
     Cohorts,
     Field,
     Funnel,
     Groups,
+    Moved,
     Paths,
     Periods,
+    Reached,
+    Returned,
     RunSpread,
     Spread,
 )
@@ -159,6 +163,7 @@ def test_a_question_is_answered(filled: Running) -> None:
 
 
 GROUPS = {"ask": "groups", "measures": ["tracks"]}
+BEHIND_FUNNEL = {"ask": "behind", "of": {"ask": "funnel", "per": "runId", "steps": [{}, {}]}}
 SPREAD = {"ask": "spread", "unit": ["taskId"], "measure": "tracks"}
 
 
@@ -191,6 +196,21 @@ SPREAD = {"ask": "spread", "unit": ["taskId"], "measure": "tracks"}
         ({"ask": "funnel", "per": "runId", "steps": [{}] * 21}, 422, "from 1 to 20 items"),
         ({"ask": "paths", "per": "taskId"}, 422, "per must be one of userName, runId"),
         ({"ask": "paths", "per": "runId", "gap": -1}, 422, "gap must be from 0"),
+        ({"ask": "behind"}, 422, "of must be an object"),
+        ({"ask": "behind", "of": {"ask": "behind"}}, 422, "ask must be one of cohorts, funnel"),
+        ({"ask": "behind", "of": GROUPS}, 422, "of must be a question of the kind cohorts"),
+        ({**BEHIND_FUNNEL, "step": 2}, 422, "step must be from 0 to 1"),
+        ({**BEHIND_FUNNEL, "step": 0, "isLost": True}, 422, "step must be from 1 to 1"),
+        ({**BEHIND_FUNNEL, "step": 1, "isLost": 1}, 422, "isLost must be true or false"),
+        ({**BEHIND_FUNNEL, "step": 1, "source": "a"}, 422, "behind has no 'source'"),
+        ({**BEHIND_FUNNEL, "step": 1, "top": 10_001}, 422, "top must be from 1 to 10,000"),
+        ({**BEHIND_FUNNEL, "step": 1, "after": [1]}, 422, "after must be a list of a track's"),
+        (
+            {"ask": "behind", "of": {"ask": "cohorts", "periods": [1, 2]}, "first": 0, "place": 1},
+            422,
+            "place must be from 0 to 0",
+        ),
+        ({"ask": "behind", "of": {"ask": "paths", "per": "runId"}}, 422, "source must be text"),
     ],
 )
 def test_a_question_that_is_none(filled: Running, question: Any, status: int, says: str) -> None:
@@ -244,6 +264,24 @@ MEASURES = st.lists(
 SECONDS = st.none() | st.floats(0, 2.0**33)
 PER = st.sampled_from(["userName", "runId"])
 TOP = st.none() | NUMBERS
+COHORTS = st.builds(Cohorts, CRITERIA, PERIODS)
+FUNNELS = st.builds(
+    Funnel, CRITERIA, st.lists(CRITERIA, min_size=1, max_size=3).map(tuple), SECONDS, PER
+)
+PATHS = st.builds(Paths, CRITERIA, PER, SECONDS, TOP)
+NUMBERED: st.SearchStrategy[Any] = st.one_of(
+    st.builds(Reached, FUNNELS, st.just(0)),
+    FUNNELS.filter(lambda funnel: len(funnel.steps) > 1).map(lambda of: Reached(of, 1, True)),
+    st.builds(Returned, COHORTS, st.just(0), st.just(0)),
+    st.builds(Moved, PATHS, TEXTS, st.none() | TEXTS),
+)
+BEHIND = st.builds(
+    Behind,
+    NUMBERED,
+    st.just(()) | MEASURES,
+    st.none() | st.tuples(st.floats(0, 2.0**33), NUMBERS),
+    st.integers(1, 10_000),
+)
 QUESTIONS: st.SearchStrategy[Any] = st.one_of(
     st.builds(Groups, CRITERIA, KEYS, MEASURES, TOP),
     st.builds(
@@ -256,11 +294,10 @@ QUESTIONS: st.SearchStrategy[Any] = st.one_of(
         edges(NUMBERS),
     ),
     st.builds(RunSpread, CRITERIA, st.floats(0, 2.0**33), PERCENTILES, edges(NUMBERS)),
-    st.builds(Cohorts, CRITERIA, PERIODS),
-    st.builds(
-        Funnel, CRITERIA, st.lists(CRITERIA, min_size=1, max_size=3).map(tuple), SECONDS, PER
-    ),
-    st.builds(Paths, CRITERIA, PER, SECONDS, TOP),
+    COHORTS,
+    FUNNELS,
+    PATHS,
+    BEHIND,
 )
 CELLS = st.none() | VALUES
 

@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 KindName: TypeAlias = Literal[
-    "attribute", "choice", "duration", "number", "steps", "text", "time", "timezone"
+    "attribute", "choice", "duration", "number", "period", "steps", "text", "time", "timezone"
 ]
 
 
@@ -198,7 +198,7 @@ Instant = Annotated[Any, Kind("time", parse_time_stamp)]
 TrackId = Annotated[str, Kind("text", _track)]
 """The id of a track: ``0000001``."""
 
-PeriodName = Annotated[str, Kind("text", check_text)]
+PeriodName = Annotated[str, Kind("period", check_text)]
 """The name of a day, a week or a month: ``2026-03-29``, ``2026-W13``, ``2026-03``."""
 
 Task = Annotated[str, Kind("text", check_text)]

@@ -266,6 +266,7 @@ _EXAMPLES: dict[str, Any] = {
 def _schema(each: Parameter) -> Schema:
     schemas: dict[str, Schema] = {
         "number": {"type": "integer", "minimum": each.kind.least, "maximum": ROWS_LIMIT},
+        "period": {"type": "string", "pattern": r"^\d{4}-(W\d\d|\d\d|\d\d-\d\d)$"},
         "duration": _TIME,
         "time": _TIME,
         "timezone": {"type": "string"},

@@ -1,9 +1,11 @@
 """The tracks behind a number of a funnel, of retention, or of paths: which ones, and how many."""
 
 import asyncio
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from cybertools.tracking.errors import InvalidValue
 from cybertools.tracking.interfaces import Storage
@@ -23,6 +25,9 @@ PAGE = 50
 
 OWN = ("after", "show", "timezone", "top")
 """Parameters of the reports that say nothing about which number it is."""
+
+OPTIONS = {"timeFrom": "--from", "timeTo": "--to"}
+"""Criteria, and the options of a command for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ async def behind(view: View) -> Reply:
         tracks=tracks[:PAGE],
         after=after,
         following=tracks[PAGE - 1]["id"] if len(tracks) > PAGE else None,
+        recipes=_recipes(view, number),
         downloads={kind: view.link("behind/download", **given, format=kind) for kind in FORMATS},
     )
 
@@ -103,6 +109,33 @@ def _back(view: View, number: Number) -> str:
     given = number.parameters
     kept = {name: given.get(name) for name in ("per", "gap", "window", "unit")}
     return view.link(number.of, step=given.get("steps"), **kept)
+
+
+def _recipes(view: View, number: Number) -> list[tuple[str, str]]:
+    """The same in other ways: a command, Python, HTTP."""
+    name, report = view.storage.name, number.report
+    given: dict[str, Any] = {k: v for k, v in number.arguments.items() if k not in OPTIONS}
+    given |= {k: view.format.iso(number.arguments[k]) for k in OPTIONS if k in number.arguments}
+    required = {each.name for each in REPORTS[report].parameters if each.required}
+    command = [f"tracks --storage {view.base} --name {shlex.quote(name)} report {report}"]
+    for key, value in given.items():
+        texts = [shlex.quote(str(each)) for each in (value if isinstance(value, list) else [value])]
+        command.append(
+            " ".join(texts if key in required else [OPTIONS.get(key, f"--{key}"), *texts])
+        )
+    lines = "".join(f"    {key!r}: {value!r},\n" for key, value in given.items())
+    python = (
+        "from cybertools.tracking import open_storage\n"
+        "from cybertools.tracking.reports import run_report\n\n"
+        f"storage = open_storage({view.base!r}, {name!r})\n"
+        f"table = run_report(storage, {report!r}, {{\n{lines}}})"
+    )
+    address = f"{view.base}/api/storages/{quote(name, safe='')}/reports/{report}"
+    curl = (
+        'curl -H "Authorization: Bearer $TRACKS_TOKEN" \\\n'
+        f"  {shlex.quote(f'{address}?{urlencode(given, doseq=True)}')}"
+    )
+    return [(view.say("As a command"), " \\\n  ".join(command)), ("Python", python), ("HTTP", curl)]
 
 
 def _words(view: View, number: Number) -> tuple[str, str]:
