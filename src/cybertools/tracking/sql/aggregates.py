@@ -10,6 +10,7 @@ from typing import Any
 
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.questions import (
+    DIFFERENT,
     Answer,
     Cohorts,
     Field,
@@ -26,7 +27,15 @@ from cybertools.tracking.questions import (
 from cybertools.tracking.sql.statements import Bound, Dialect, Tables, parts_for
 from cybertools.tracking.values import TIME_LIMIT
 
-__all__ = ["answer_from", "answer_to_nothing", "bound_for", "cohorts_among"]
+__all__ = [
+    "MICRO",
+    "answer_from",
+    "answer_to_nothing",
+    "bound_for",
+    "can_be_wide",
+    "cohorts_among",
+    "is_wide",
+]
 
 NAMES = ("taskId", "runId", "userName")
 
@@ -52,10 +61,13 @@ MERGES: dict[Measure, str] = {
 """Of the measures that can be put together: how, of those of several groups."""
 
 
-def bound_for(question: Question, tables: Tables, dialect: Dialect) -> Bound:
-    """The statement that answers a question whose criteria are not empty, and its values."""
+def bound_for(question: Question, tables: Tables, dialect: Dialect, is_wide: bool = False) -> Bound:
+    """The statement that answers a question whose criteria are not empty, and its values.
+
+    :param is_wide: a good part of all tracks is within its times: see `can_be_wide`.
+    """
     if isinstance(question, Groups):
-        return _groups(question, tables, dialect)
+        return _groups(question, tables, dialect, is_wide)
     if isinstance(question, Spread):
         return _spread(question, tables, dialect)
     if isinstance(question, RunSpread):
@@ -102,7 +114,30 @@ def answer_to_nothing(question: Question) -> Answer:
 # Groups
 
 
-def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
+WIDE = 0.2
+"""From that part of all time on, reading an index that has the answer from its beginning to its end
+takes less time than looking up each track that the index by time finds."""
+
+
+def can_be_wide(question: Question) -> bool:
+    """Whether it matters how much of all time the question is about: an index has the answer."""
+    return (
+        isinstance(question, Groups)
+        and len(question.keys) == 1
+        and question.keys[0] in NAMES
+        and not question.criteria.matches
+    )
+
+
+def is_wide(criteria: Criteria, first: float, last: float) -> bool:
+    """Whether the times of the criteria are a good part of those from the first to the last."""
+    low, high = criteria.time_from, criteria.time_to
+    start = first if low is None else max(low, first)
+    end = last if high is None else min(high, last)
+    return end - start >= WIDE * (last - first)
+
+
+def _groups(question: Groups, tables: Tables, dialect: Dialect, is_wide: bool = False) -> Bound:
     keys, measures = question.keys, question.measures
     if not keys and question.criteria == Criteria() and {*measures} <= {"first", "last"}:
         # Each end of an index by itself: together they would be a scan.
@@ -127,15 +162,24 @@ def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
         if found is not None:
             return found
     where = _where(criteria, dialect)
+    source = tables.tracks
+    if is_wide:
+        # Not by the index by time: that finds each track, and then all else about it is looked up.
+        where = Bound(where.sql.replace("timeStamp", f"{dialect.unsorted}timeStamp"), where.values)
+        if keys == ("userName",) and {*measures} <= {*DIFFERENT.values()}:
+            # Equal ones stand beside each other in the index, which begins with the task.
+            of_run = ", runId" if "runs" in measures else ""
+            source = f"(SELECT DISTINCT taskId, userName{of_run} FROM {source}{where.sql}) AS seen"
+            where = Bound("", where.values)
     if question.top is not None and len(measures) > 1 and len(keys) == 1 and keys[0] in NAMES:
         # The highest first, and all else about these only.
-        first = _groups(replace(question, measures=measures[:1]), tables, dialect)
+        first = _groups(replace(question, measures=measures[:1]), tables, dialect, is_wide)
         also = f"{columns[0].partition(' ')[0]} IN (SELECT k0 FROM ({first.sql}) AS highest)"
         joined = f"{where.sql} AND {also}" if where.sql else f" WHERE {also}"
         where = Bound(joined, [*where.values, *first.values])
     columns += (f"{MEASURES[m]} AS m{place}" for place, m in enumerate(measures))
     places = ", ".join(str(place + 1) for place in range(len(keys)))
-    sql = f"SELECT {', '.join(columns)} FROM {tables.tracks}{where.sql}"
+    sql = f"SELECT {', '.join(columns)} FROM {source}{where.sql}"
     sql += f" GROUP BY {places}" if keys else ""
     if is_raw:
         sql = _merged(sql, question, dialect)

@@ -11,7 +11,13 @@ from cybertools.tracking.errors import InvalidRun, InvalidValue, StorageError
 from cybertools.tracking.interfaces import Change, Engine, Info, Receipt, RunState, Saved
 from cybertools.tracking.questions import Answer, Question
 from cybertools.tracking.record import Record
-from cybertools.tracking.sql.aggregates import answer_from, answer_to_nothing, bound_for
+from cybertools.tracking.sql.aggregates import (
+    answer_from,
+    answer_to_nothing,
+    bound_for,
+    can_be_wide,
+    is_wide,
+)
 from cybertools.tracking.sql.rollup import Rollup
 from cybertools.tracking.sql.statements import Dialect, Part, Statements, Tables, parts_for
 from cybertools.tracking.track import Row, Run, RunRow
@@ -392,8 +398,15 @@ class SqlEngine(Engine):
             return answer_to_nothing(question)
         if (answer := self.rollup.answer(question)) is not None:
             return answer
-        bound = bound_for(question, self.tables, self.dialect)
+        bound = bound_for(question, self.tables, self.dialect, self._is_wide(question))
         return answer_from(question, self.all(bound.sql, bound.values), self.dialect)
+
+    def _is_wide(self, question: Question) -> bool:
+        """Whether a question is to be answered from an index that has all tracks."""
+        if not can_be_wide(question):
+            return False
+        first, last = self.one(self.sql.time_range)
+        return first is not None and is_wide(question.criteria, first, last)
 
     def all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a SELECT."""
