@@ -35,6 +35,7 @@ __all__ = [
     "can_be_wide",
     "cohorts_among",
     "is_wide",
+    "paths_before",
 ]
 
 NAMES = ("taskId", "runId", "userName")
@@ -76,7 +77,7 @@ def bound_for(question: Question, tables: Tables, dialect: Dialect, is_wide: boo
         return _cohorts(question, tables, dialect)
     if isinstance(question, Funnel):
         return _funnel(question, tables, dialect)
-    return _paths(question, tables, dialect)
+    return paths_before(question, None, tables, dialect)
 
 
 def answer_from(question: Question, rows: Sequence[Any], dialect: Dialect) -> Answer:
@@ -441,7 +442,8 @@ def _condition(criteria: Criteria, dialect: Dialect) -> Bound:
     return Bound(where.sql.removeprefix(" WHERE ") or "1 = 1", where.values)
 
 
-def _paths(question: Paths, tables: Tables, dialect: Dialect) -> Bound:
+def paths_before(question: Paths, end: float | None, tables: Tables, dialect: Dialect) -> Bound:
+    """The paths; only those that begin before a time, where there is one."""
     where = _where(question.criteria, dialect)
     # In order of the index by user one would look at all tracks for those of a few days.
     per = dialect.unsorted + question.per
@@ -451,12 +453,14 @@ def _paths(question: Paths, tables: Tables, dialect: Dialect) -> Bound:
         f" lead(timeStamp) OVER w AS later FROM {tables.tracks}{where.sql}"
         f" WINDOW w AS (PARTITION BY {per} ORDER BY timeStamp, number)"
     )
+    began = Bound("") if end is None else Bound(" WHERE t < ?", [end])
     moves = f"SELECT task, {gap}next{' END' if gap else ''} AS next FROM ({steps}) AS steps"
     sql = (
-        f"SELECT task, next, count(*) AS times FROM ({moves}) AS moves"
+        f"SELECT task, next, count(*) AS times FROM ({moves}{began.sql}) AS moves"
         " WHERE next IS NULL OR next <> task GROUP BY 1, 2"
         " ORDER BY 3 DESC, 1, 2 NULLS FIRST"
     )
+    values = [*where.values, *began.values]
     if question.top is None:
-        return Bound(sql, where.values)
-    return Bound(f"{sql} LIMIT ?", [*where.values, question.top])
+        return Bound(sql, values)
+    return Bound(f"{sql} LIMIT ?", [*values, question.top])
