@@ -163,7 +163,7 @@ def _groups(question: Groups, tables: Tables, dialect: Dialect, is_wide: bool = 
         if found is not None:
             return found
     where = _where(criteria, dialect)
-    source = tables.tracks
+    source, one_each = tables.tracks, False
     if is_wide:
         # Not by the index by time: that finds each track, and then all else about it is looked up.
         where = Bound(where.sql.replace("timeStamp", f"{dialect.unsorted}timeStamp"), where.values)
@@ -172,13 +172,15 @@ def _groups(question: Groups, tables: Tables, dialect: Dialect, is_wide: bool = 
             of_run = ", runId" if "runs" in measures else ""
             source = f"(SELECT DISTINCT taskId, userName{of_run} FROM {source}{where.sql}) AS seen"
             where = Bound("", where.values)
+            one_each = measures == ("tasks",)
     if question.top is not None and len(measures) > 1 and len(keys) == 1 and keys[0] in NAMES:
         # The highest first, and all else about these only.
         first = _groups(replace(question, measures=measures[:1]), tables, dialect, is_wide)
         also = f"{columns[0].partition(' ')[0]} IN (SELECT k0 FROM ({first.sql}) AS highest)"
         joined = f"{where.sql} AND {also}" if where.sql else f" WHERE {also}"
         where = Bound(joined, [*where.values, *first.values])
-    columns += (f"{MEASURES[m]} AS m{place}" for place, m in enumerate(measures))
+    counted = {**MEASURES, "tasks": "count(*)"} if one_each else MEASURES
+    columns += (f"{counted[m]} AS m{place}" for place, m in enumerate(measures))
     places = ", ".join(str(place + 1) for place in range(len(keys)))
     sql = f"SELECT {', '.join(columns)} FROM {source}{where.sql}"
     sql += f" GROUP BY {places}" if keys else ""

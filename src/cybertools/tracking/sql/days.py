@@ -7,7 +7,7 @@ left out, beyond the date line, is as long as nothing.
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zlib import crc32
@@ -55,6 +55,24 @@ class Days:
         if end + 1 < len(self.starts) and time_to >= self.starts[end + 1] - MICRO:
             end += 1
         return first, end
+
+    def longest(
+        self, levels: Sequence[int], first: int, end: int
+    ) -> Iterator[tuple[int, int, int]]:
+        """The longest periods of some lengths that the days from one to before another make up.
+
+        Each with its level, the number of the first, and the one after the last.
+        """
+        for level in (MONTH, WEEK):
+            bounds = self.bounds[level]
+            low, high = bisect_left(bounds, first), bisect_right(bounds, end) - 1
+            if level in levels and low < high:
+                yield from self.longest(levels, first, bounds[low])
+                yield level, low, high
+                yield from self.longest(levels, bounds[high], end)
+                return
+        if first < end:
+            yield DAY, first, end
 
     def periods(self, edges: Sequence[int]) -> tuple[int, int] | None:
         """The level of the periods between the edges, and the number of the first.

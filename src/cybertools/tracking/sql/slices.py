@@ -10,6 +10,7 @@ together of whole ones and of tracks.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from heapq import nlargest
 from itertools import chain
 from math import ceil, floor
 from time import monotonic
@@ -254,7 +255,11 @@ def _add(found: dict[tuple[Any, ...], int], rows: Iterable[Any]) -> None:
 
 
 def _ordered(question: Sliced, found: dict[tuple[Any, ...], int], dialect: Dialect) -> Answer:
-    rows = [(*key, number) for key, number in found.items()]
+    least = 0
+    if question.top is not None and question.top < len(found):
+        # All that can be among the highest: only these are put in order.
+        least = nlargest(question.top, found.values())[-1]
+    rows: Answer = [(*key, number) for key, number in found.items() if number >= least]
     if isinstance(question, Groups):
         rows = answer_from(question, rows, dialect)
     rows.sort(key=lambda row: (-row[-1], *map(order_of, row[:-1])))
