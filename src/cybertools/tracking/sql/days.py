@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from threading import Lock
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
@@ -91,7 +92,13 @@ class Days:
         return None
 
 
-@lru_cache(16)
 def days_of(zone: str) -> Days:
     """The days of that zone."""
-    return Days(zone)
+    with _FINDING:
+        return _days_of(zone)
+
+
+_FINDING = Lock()
+"""A page asks several questions at once, and each of them would find out the same days."""
+
+_days_of = lru_cache(16)(Days)
