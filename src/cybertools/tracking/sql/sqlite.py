@@ -215,6 +215,11 @@ class SqliteEngine(SqlEngine):
         """See `SqlEngine.reading`."""
         return self._pool.reading()
 
+    def counted(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """See `SqlEngine.counted`."""
+        with self._pool.counting() as connection:
+            return connection.execute(sql, values).fetchall()
+
     def writing(self) -> AbstractContextManager[sqlite3.Connection]:
         """See `SqlEngine.writing`."""
         return self._pool.writing()
@@ -237,7 +242,7 @@ class SqliteEngine(SqlEngine):
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """See `SqlEngine.snapshot`."""
-        with self._pool.reading() as connection:
+        with self._pool.counting() as connection:
             if connection.in_transaction:
                 yield connection
                 return
