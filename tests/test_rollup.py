@@ -295,6 +295,30 @@ def test_slices_answer_what_somebody_asked(url: str) -> None:
         assert storage.engine.check() == []
 
 
+def test_slices_that_were_not_all_made_are_made_by_who_asks_next(url: str) -> None:
+    """Of one's own times, or of all where one waits for nobody."""
+    steps = Paths(Criteria(), "userName", 7_200.0)
+    with opened(url) as storage:
+        for day in range(9):
+            storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0] + day * DAY)
+        engine = engine_of(storage)
+        made = f"SELECT count(*) FROM {engine.tables.rollup('slices')}"
+        within = Criteria(time_from=MOMENTS[0] + 1.5 * DAY, time_to=MOMENTS[0] + 4.5 * DAY)
+        assert engine.rollup.answer(replace(steps, criteria=within)) == [("a", None, 3)]
+        assert engine.one(made)[0] == 2
+        assert engine.rollup.answer(steps) == [("a", None, 9)]
+        assert engine.one(made)[0] == 8
+        with engine.writing() as connection:
+            connection.execute(f"DELETE FROM {engine.tables.rollup('slices')} WHERE answer <> ''")
+        engine.is_patient = False
+        end = time.monotonic() + PATIENCE
+        while engine.one(made)[0] < 8:
+            assert time.monotonic() < end
+            rows, counted = both(storage, "paths", {"gap": 7_200})
+            assert rows == counted
+        assert storage.engine.check() == []
+
+
 def test_questions_with_too_many_answers_are_not_kept(url: str) -> None:
     """Nor are more than a few questions."""
     with opened(url) as storage:

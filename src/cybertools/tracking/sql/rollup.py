@@ -152,6 +152,8 @@ class Rollup:
         self._is_closed = threading.Event()
         self._starting = threading.Lock()
         self._maker = threading.Thread()
+        self._whole = set[str]()
+        """Questions whose slices the thread has made, all of them; others may have gaps."""
 
     @property
     def tables(self) -> list[str]:
@@ -183,12 +185,14 @@ class Rollup:
         with self._engine.snapshot() as connection:
             state = self._state(connection)
             wanted = about if self._wants(state, about) else _Wanted()
-            if not wanted and state.most_pending <= self.pending:
-                return answered(connection, state)
-            if not self._engine.is_patient:
+            is_due = bool(wanted) or state.most_pending > self.pending
+            has_gaps = about.question in {kept.name for kept in state.questions} - self._whole
+            if not self._engine.is_patient and (is_due or has_gaps):
                 self._make(wanted)
+            if not self._engine.is_patient or not (is_due or has_gaps):
                 return answered(connection, state)
-        self._refresh(state, wanted)
+        if is_due:
+            self._refresh(state, wanted)
         if about.question is not None:
             self._slice(about.question, times)
         with self._engine.snapshot() as connection:
@@ -324,6 +328,7 @@ class Rollup:
                     names = [kept.name for kept in self._state(connection).questions]
                 for name in names:
                     self._slice(name)
+                    self._whole.add(name)
             except StorageError:  # others write; or this role may not, and they do it or nobody
                 if self._is_closed.wait(AGAIN_SECONDS):
                     return
