@@ -22,22 +22,40 @@ FIRST = date(1969, 12, 1)
 HORIZON = date(2100, 1, 1)
 """Days are known up to that one."""
 
+_MONTHS = [
+    (date(year, month, 1) - FIRST).days
+    for year in range(FIRST.year, HORIZON.year + 1)
+    for month in range(1, 13)
+    if FIRST <= date(year, month, 1) <= HORIZON
+]
+"""The days that a month begins with."""
+
 LEVELS = DAY, WEEK, MONTH, ALL = range(4)
 """The lengths of periods; of the last there is one: all time."""
+
+
+def _starts(zone: ZoneInfo) -> Iterator[int]:
+    """When each day begins: midnight, less what the zone is ahead of UTC then."""
+    day, one = datetime(FIRST.year, FIRST.month, FIRST.day), timedelta(1)
+    midnight = (FIRST - date(1970, 1, 1)).days * 86_400
+    offset, ahead = None, 0
+    for _ in range((HORIZON - FIRST).days + 1):
+        found = zone.utcoffset(day)
+        if found is not offset and found is not None:
+            offset, ahead = found, round(found.total_seconds())
+        yield midnight - ahead
+        midnight += 86_400
+        day += one
 
 
 class Days:
     """When each day of a zone begins, and each week and month by the days' numbers."""
 
     def __init__(self, zone: str) -> None:
-        info = ZoneInfo(zone)
-        dates = [FIRST + timedelta(n) for n in range((HORIZON - FIRST).days + 1)]
-        self.starts = [
-            round(datetime(d.year, d.month, d.day, tzinfo=info).timestamp()) for d in dates
-        ]
+        self.starts = [*_starts(ZoneInfo(zone))]
         self.bounds: dict[int, Sequence[int]] = {
-            WEEK: range(0, len(dates), 7),
-            MONTH: [n for n, d in enumerate(dates) if d.day == 1],
+            WEEK: range(0, len(self.starts), 7),
+            MONTH: _MONTHS,
         }
         self.fingerprint = crc32(array("q", self.starts).tobytes())
         """Another one where the rules of the zone have changed."""
