@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from cybertools.tracking import Storage, open_storage
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.opening import migrate_storage
-from cybertools.tracking.questions import Cohorts, Groups, Periods
+from cybertools.tracking.questions import Cohorts, Field, Groups, Paths, Periods
 from cybertools.tracking.reports import run_report
 from cybertools.tracking.reports.periods import period_edges
 from cybertools.tracking.sql.engine import SqlEngine
@@ -38,6 +39,7 @@ TIMES = st.builds(
     st.integers(-9, 9),
     st.sampled_from((0, -0.000001, 0.000001, 3_600, 43_200)),
 )
+VALUES: tuple[Any, ...] = ("new", 1, 1.0, True, None, "1", "", 1.5, [1])
 TASKS = st.sampled_from(("a", "b", "ä"))
 USERS = st.sampled_from(("u1", "u2", "u3"))
 
@@ -82,6 +84,22 @@ REPORTS = st.one_of(
             "what": st.sampled_from(("taskId", "userName")),
             "top": st.integers(1, 3),
             "detail": st.sampled_from(("all", "none")),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "name": st.just("paths"),
+            "per": st.sampled_from(("userName", "runId")),
+            "gap": st.sampled_from((0.000001, 1_800, 43_200)),
+            "top": st.sampled_from((2, 100)),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "name": st.just("top"),
+            "what": st.sampled_from(("state", "n", "n.deeper")),
+            "top": st.sampled_from((2, 100)),
+            "detail": st.just("none"),
         }
     ),
 )
@@ -133,7 +151,8 @@ def change(storage: Storage, what: str, *given: Any) -> None:
     if what in ("save", "replace", "update"):
         task, user, time = given
         replace, update = what == "replace", what == "update"
-        storage.saveUserTrack(task, 0, user, {"n": 1}, replace, update, timeStamp=time)
+        data = {"n": len(storage) % 3, "state": VALUES[len(storage) % len(VALUES)]}
+        storage.saveUserTrack(task, 0, user, data, replace, update, timeStamp=time)
     elif what == "bulk":
         storage.saveUserTracks(
             {"taskId": task, "userName": user, "data": {}, "timeStamp": time}
@@ -151,7 +170,7 @@ def change(storage: Storage, what: str, *given: Any) -> None:
         if track is not None and what == "remove":
             storage.removeTrack(track)
         elif track is not None:
-            storage.updateTrack(track, {"n": 2})
+            storage.updateTrack(track, {"n": 2, "state": "changed"})
 
 
 def test_answers_are_those_of_the_tracks(url: str) -> None:
@@ -173,6 +192,147 @@ def test_answers_are_those_of_the_tracks(url: str) -> None:
             assert storage.engine.check() == []
 
     check()
+
+
+MIDNIGHTS = st.builds(
+    lambda day, seconds: round((20_000 + day) * DAY + seconds, 6),
+    st.integers(0, 3),
+    st.sampled_from((0, -0.000001, -20, 20, -600, 600, 7_200, 43_200)),
+)
+SLICED = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "name": st.just("paths"),
+            "per": st.sampled_from(("userName", "runId")),
+            "gap": st.sampled_from((30, 1_800, 86_399, 86_399.5)),
+            "top": st.sampled_from((3, 100)),
+        }
+    ),
+    st.fixed_dictionaries(
+        {"name": st.just("top"), "what": st.just("state"), "detail": st.just("none")}
+    ),
+)
+
+
+def test_slices_of_time_say_what_the_tracks_say(url: str) -> None:
+    """Whatever comes, goes and changes around midnight, when they begin and end."""
+    at_midnight = st.one_of(
+        st.tuples(st.sampled_from(("save", "update", "replace")), TASKS, USERS, MIDNIGHTS),
+        st.tuples(st.just("put"), st.integers(1, 20), TASKS, USERS, MIDNIGHTS),
+        st.tuples(st.sampled_from(("rewrite", "remove")), st.integers(1, 20)),
+    )
+    saves = st.lists(
+        st.tuples(st.just("save"), TASKS, st.just("u1"), MIDNIGHTS), min_size=4, max_size=12
+    )
+    spans = st.fixed_dictionaries({}, optional={"timeFrom": MIDNIGHTS, "timeTo": MIDNIGHTS})
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(saves, SLICED, spans, st.lists(at_midnight, max_size=4), st.booleans())
+    def check(
+        before: list[Any],
+        report: dict[str, Any],
+        span: dict[str, float],
+        after: list[Any],
+        is_folded: bool,
+    ) -> None:
+        given = report | span
+        name = given.pop("name")
+        with opened(url) as storage:
+            for step in before:
+                change(storage, *step)
+            storage.saveUserTrack("z", 0, "z", {}, timeStamp=20_009 * DAY)
+            run_report(storage, name, {key: given[key] for key in given if key not in span})
+            if not is_folded:
+                engine_of(storage).rollup.pending = 1_000
+            for step in [None, *after]:
+                if step is not None:
+                    change(storage, *step)
+                rows, counted = both(storage, name, given)
+                assert rows == counted
+            assert storage.engine.check() == []
+
+    check()
+
+
+def test_a_step_over_midnight(url: str) -> None:
+    """It is one where both of its tracks are within the times, whatever slices they are in."""
+    night = 20_002 * DAY
+    with opened(url) as storage:
+        for task, moment in (("a", night - 90_000), ("a", night - 20), ("b", night + 20)):
+            storage.saveUserTrack(task, 0, "u", {}, timeStamp=moment)
+        storage.saveUserTrack("z", 0, "z", {}, timeStamp=night + 9 * DAY)
+        assert both(storage, "paths", {})[0][0] == ("a", None, 1)
+        for end in (night - 0.000001, night, night + 19, night + 20, night + 2_000, night + DAY):
+            rows, counted = both(storage, "paths", {"timeTo": end})
+            assert rows == counted
+            assert (("a", "b", 1) in rows) == (end >= night + 20)
+
+
+def test_slices_answer_what_somebody_asked(url: str) -> None:
+    """They are made of the times that one waits for, and of all where it waits for nobody."""
+    state = Groups(Criteria(), (Field(("state",)),), ("tracks",))
+    with opened(url) as storage:
+        for day in range(9):
+            storage.saveUserTrack("a", 0, "u", {"state": day % 2}, timeStamp=MOMENTS[0] + day * DAY)
+        engine = engine_of(storage)
+        assert engine.rollup.answer(state) == [(0, 5), (1, 4)]
+        last = storage.saveUserTrack("b", 0, "u", {"state": "x"}, timeStamp=MOMENTS[0] + 30 * DAY)
+        assert engine.rollup.answer(state) == [(0, 5), (1, 4), ("x", 1)]
+        storage.updateTrack(storage["0000002"], {"state": "x"})
+        assert engine.rollup.answer(state) == [(0, 5), (1, 3), ("x", 2)]
+        storage.removeTrack(storage[last])
+        within = Criteria(time_from=MOMENTS[0] + DAY / 2, time_to=MOMENTS[0] + 5 * DAY)
+        assert engine.rollup.answer(replace(state, criteria=within)) == [(0, 2), (1, 2), ("x", 1)]
+        steps = Paths(Criteria(), "userName", 7_200.0)
+        engine.is_patient = False
+        end = time.monotonic() + PATIENCE
+        while (answer := engine.rollup.answer(steps)) is None:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert answer == [("a", None, 9)]
+        assert engine.rollup.answer(replace(steps, gap=None)) is None
+        assert engine.rollup.answer(replace(steps, gap=90_000.0)) is None
+        assert storage.engine.check() == []
+
+
+def test_slices_that_were_not_all_made_are_made_by_who_asks_next(url: str) -> None:
+    """Of one's own times, or of all where one waits for nobody."""
+    steps = Paths(Criteria(), "userName", 7_200.0)
+    with opened(url) as storage:
+        for day in range(9):
+            storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0] + day * DAY)
+        engine = engine_of(storage)
+        made = f"SELECT count(*) FROM {engine.tables.rollup('slices')}"
+        within = Criteria(time_from=MOMENTS[0] + 1.5 * DAY, time_to=MOMENTS[0] + 4.5 * DAY)
+        assert engine.rollup.answer(replace(steps, criteria=within)) == [("a", None, 3)]
+        assert engine.one(made)[0] == 2
+        assert engine.rollup.answer(steps) == [("a", None, 9)]
+        assert engine.one(made)[0] == 8
+        with engine.writing() as connection:
+            connection.execute(f"DELETE FROM {engine.tables.rollup('slices')} WHERE answer <> ''")
+        engine.is_patient = False
+        end = time.monotonic() + PATIENCE
+        while engine.one(made)[0] < 8:
+            assert time.monotonic() < end
+            rows, counted = both(storage, "paths", {"gap": 7_200})
+            assert rows == counted
+        assert storage.engine.check() == []
+
+
+def test_questions_with_too_many_answers_are_not_kept(url: str) -> None:
+    """Nor are more than a few questions."""
+    with opened(url) as storage:
+        storage.saveUserTracks(
+            {"taskId": "a", "userName": "u", "data": {"n": n}, "timeStamp": MOMENTS[0] + n / 10}
+            for n in range(2_001)
+        )
+        storage.saveUserTrack("a", 0, "u", {"n": 1}, timeStamp=MOMENTS[0] + 9 * DAY)
+        for path in ("n", *(f"v{n}" for n in range(12))):
+            rows, counted = both(storage, "top", {"what": path, "detail": "none"})
+            assert rows == counted
+        fields = [Groups(Criteria(), (Field((p,)),), ("tracks",)) for p in ("n", "v10", "v11")]
+        answers = [engine_of(storage).rollup.answer(each) for each in fields]
+        assert answers == [None, [(None, 2_002)], None]
 
 
 DAYS = {"timezone": "Europe/Berlin", "unit": "day"}
@@ -302,14 +462,21 @@ def test_days_that_have_become_others(url: str, change: str) -> None:
 def test_a_track_of_the_far_future(url: str) -> None:
     """Is counted like all others; so are they, as long as it is there."""
     with opened(url) as storage:
-        storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0])
+
+        def check() -> None:
+            for name, arguments in (("totals", {}), ("paths", {"gap": 7_200})):
+                rows, counted = both(storage, name, arguments)
+                assert rows == counted
+            assert storage.check() == []
+
+        for day in range(3):
+            storage.saveUserTrack("a", 0, "u", {}, timeStamp=MOMENTS[0] + day * DAY)
+        check()
         run_report(storage, "counts", DAYS)
         far = storage.saveUserTrack("a", 0, "u", {}, timeStamp=2.0**33 - 1)
-        rows, counted = both(storage, "totals", {})
-        assert rows == counted
+        check()
         storage.removeTrack(storage[far])
-        rows, counted = both(storage, "totals", {})
-        assert rows == counted
+        check()
         assert is_answered(storage, (), "users")
 
 

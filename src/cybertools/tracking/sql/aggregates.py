@@ -10,6 +10,7 @@ from typing import Any
 
 from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.questions import (
+    DIFFERENT,
     Answer,
     Behind,
     Cohorts,
@@ -34,11 +35,14 @@ __all__ = [
     "answer_from",
     "answer_to_nothing",
     "bound_for",
+    "can_be_wide",
     "cohorts_among",
     "condition",
     "first_reached",
     "is_long",
+    "is_wide",
     "last_reached",
+    "paths_before",
 ]
 
 NAMES = ("taskId", "runId", "userName")
@@ -65,10 +69,13 @@ MERGES: dict[Measure, str] = {
 """Of the measures that can be put together: how, of those of several groups."""
 
 
-def bound_for(question: Summary, tables: Tables, dialect: Dialect) -> Bound:
-    """The statement that answers a question whose criteria are not empty, and its values."""
+def bound_for(question: Summary, tables: Tables, dialect: Dialect, is_wide: bool = False) -> Bound:
+    """The statement that answers a question whose criteria are not empty, and its values.
+
+    :param is_wide: a good part of all tracks is within its times: see `can_be_wide`.
+    """
     if isinstance(question, Groups):
-        return _groups(question, tables, dialect)
+        return _groups(question, tables, dialect, is_wide)
     if isinstance(question, Spread):
         return _spread(question, tables, dialect)
     if isinstance(question, RunSpread):
@@ -77,7 +84,7 @@ def bound_for(question: Summary, tables: Tables, dialect: Dialect) -> Bound:
         return _cohorts(question, tables, dialect)
     if isinstance(question, Funnel):
         return _funnel(question, tables, dialect)
-    return _paths(question, tables, dialect)
+    return paths_before(question, None, tables, dialect)
 
 
 def answer_from(question: Summary, rows: Sequence[Any], dialect: Dialect) -> Answer:
@@ -117,7 +124,30 @@ def answer_to_nothing(question: Question) -> Answer:
 # Groups
 
 
-def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
+WIDE = 0.2
+"""From that part of all time on, reading an index that has the answer from its beginning to its end
+takes less time than looking up each track that the index by time finds."""
+
+
+def can_be_wide(question: Question) -> bool:
+    """Whether it matters how much of all time the question is about: an index has the answer."""
+    return (
+        isinstance(question, Groups)
+        and len(question.keys) == 1
+        and question.keys[0] in NAMES
+        and not question.criteria.matches
+    )
+
+
+def is_wide(criteria: Criteria, first: float, last: float) -> bool:
+    """Whether the times of the criteria are a good part of those from the first to the last."""
+    low, high = criteria.time_from, criteria.time_to
+    start = first if low is None else max(low, first)
+    end = last if high is None else min(high, last)
+    return end - start >= WIDE * (last - first)
+
+
+def _groups(question: Groups, tables: Tables, dialect: Dialect, is_wide: bool = False) -> Bound:
     keys, measures = question.keys, question.measures
     if not keys and question.criteria == Criteria() and {*measures} <= {"first", "last"}:
         # Each end of an index by itself: together they would be a scan.
@@ -142,15 +172,26 @@ def _groups(question: Groups, tables: Tables, dialect: Dialect) -> Bound:
         if found is not None:
             return found
     where = _where(criteria, dialect)
+    source, one_each = tables.tracks, False
+    if is_wide:
+        # Not by the index by time: that finds each track, and then all else about it is looked up.
+        where = Bound(where.sql.replace("timeStamp", f"{dialect.unsorted}timeStamp"), where.values)
+        if keys == ("userName",) and {*measures} <= {*DIFFERENT.values()}:
+            # Equal ones stand beside each other in the index, which begins with the task.
+            of_run = ", runId" if "runs" in measures else ""
+            source = f"(SELECT DISTINCT taskId, userName{of_run} FROM {source}{where.sql}) AS seen"
+            where = Bound("", where.values)
+            one_each = measures == ("tasks",)
     if question.top is not None and len(measures) > 1 and len(keys) == 1 and keys[0] in NAMES:
         # The highest first, and all else about these only.
-        first = _groups(replace(question, measures=measures[:1]), tables, dialect)
+        first = _groups(replace(question, measures=measures[:1]), tables, dialect, is_wide)
         also = f"{columns[0].partition(' ')[0]} IN (SELECT k0 FROM ({first.sql}) AS highest)"
         joined = f"{where.sql} AND {also}" if where.sql else f" WHERE {also}"
         where = Bound(joined, [*where.values, *first.values])
-    columns += (f"{MEASURES[m]} AS m{place}" for place, m in enumerate(measures))
+    counted = {**MEASURES, "tasks": "count(*)"} if one_each else MEASURES
+    columns += (f"{counted[m]} AS m{place}" for place, m in enumerate(measures))
     places = ", ".join(str(place + 1) for place in range(len(keys)))
-    sql = f"SELECT {', '.join(columns)} FROM {tables.tracks}{where.sql}"
+    sql = f"SELECT {', '.join(columns)} FROM {source}{where.sql}"
     sql += f" GROUP BY {places}" if keys else ""
     if is_raw:
         sql = _merged(sql, question, dialect)
@@ -430,7 +471,8 @@ def condition(criteria: Criteria, dialect: Dialect) -> Bound:
     return Bound(where.sql.removeprefix(" WHERE ") or "1 = 1", where.values)
 
 
-def _paths(question: Paths, tables: Tables, dialect: Dialect) -> Bound:
+def paths_before(question: Paths, end: float | None, tables: Tables, dialect: Dialect) -> Bound:
+    """The paths; only those that begin before a time, where there is one."""
     where = _where(question.criteria, dialect)
     # In order of the index by user one would look at all tracks for those of a few days.
     per = dialect.unsorted + question.per
@@ -440,12 +482,14 @@ def _paths(question: Paths, tables: Tables, dialect: Dialect) -> Bound:
         f" lead(timeStamp) OVER w AS later FROM {tables.tracks}{where.sql}"
         f" WINDOW w AS (PARTITION BY {per} ORDER BY timeStamp, number)"
     )
+    began = Bound("") if end is None else Bound(" WHERE t < ?", [end])
     moves = f"SELECT task, {gap}next{' END' if gap else ''} AS next FROM ({steps}) AS steps"
     sql = (
-        f"SELECT task, next, count(*) AS times FROM ({moves}) AS moves"
+        f"SELECT task, next, count(*) AS times FROM ({moves}{began.sql}) AS moves"
         " WHERE next IS NULL OR next <> task GROUP BY 1, 2"
         " ORDER BY 3 DESC, 1, 2 NULLS FIRST"
     )
+    values = [*where.values, *began.values]
     if question.top is None:
-        return Bound(sql, where.values)
-    return Bound(f"{sql} LIMIT ?", [*where.values, question.top])
+        return Bound(sql, values)
+    return Bound(f"{sql} LIMIT ?", [*values, question.top])

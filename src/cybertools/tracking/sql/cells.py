@@ -344,14 +344,19 @@ class Cells:
         if times == (None, None):
             level, first, end = ALL, 0, 1
         if first < end:
-            pending = self._at(level, self._pending(kind))
             inside = "period >= ? AND period < ?"
-            number = series(self.zone, kind, level)
-            parts = [
-                f"SELECT key, tracks AS n FROM {cells} WHERE series = {number} AND {inside}",
-                f"SELECT key, n FROM ({pending.sql}) AS p WHERE {inside}",
-            ]
-            values = [first, end, *pending.values, first, end]
+            stretches = [(ALL, 0, 1)]
+            if level == DAY:
+                stretches = [*self.days.longest(LEVELS_OF[kind], first, end)]
+            for each, *bounds in stretches:
+                number = series(self.zone, kind, each)
+                parts.append(
+                    f"SELECT key, tracks AS n FROM {cells} WHERE series = {number} AND {inside}"
+                )
+                values += bounds
+            pending = self._at(level, self._pending(kind))
+            parts.append(f"SELECT key, n FROM ({pending.sql}) AS p WHERE {inside}")
+            values += [*pending.values, first, end]
         for low, high in [times] if first >= end else self._rest(times, first, end):
             where = _between(low, high)
             parts.append(f"SELECT {key} AS key, 1 AS n FROM {self.tables.tracks}{where.sql}")

@@ -7,9 +7,10 @@ left out, beyond the date line, is as long as nothing.
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from threading import Lock
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
@@ -21,22 +22,40 @@ FIRST = date(1969, 12, 1)
 HORIZON = date(2100, 1, 1)
 """Days are known up to that one."""
 
+_MONTHS = [
+    (date(year, month, 1) - FIRST).days
+    for year in range(FIRST.year, HORIZON.year + 1)
+    for month in range(1, 13)
+    if FIRST <= date(year, month, 1) <= HORIZON
+]
+"""The days that a month begins with."""
+
 LEVELS = DAY, WEEK, MONTH, ALL = range(4)
 """The lengths of periods; of the last there is one: all time."""
+
+
+def _starts(zone: ZoneInfo) -> Iterator[int]:
+    """When each day begins: midnight, less what the zone is ahead of UTC then."""
+    day, one = datetime(FIRST.year, FIRST.month, FIRST.day), timedelta(1)
+    midnight = (FIRST - date(1970, 1, 1)).days * 86_400
+    offset, ahead = None, 0
+    for _ in range((HORIZON - FIRST).days + 1):
+        found = zone.utcoffset(day)
+        if found is not offset and found is not None:
+            offset, ahead = found, round(found.total_seconds())
+        yield midnight - ahead
+        midnight += 86_400
+        day += one
 
 
 class Days:
     """When each day of a zone begins, and each week and month by the days' numbers."""
 
     def __init__(self, zone: str) -> None:
-        info = ZoneInfo(zone)
-        dates = [FIRST + timedelta(n) for n in range((HORIZON - FIRST).days + 1)]
-        self.starts = [
-            round(datetime(d.year, d.month, d.day, tzinfo=info).timestamp()) for d in dates
-        ]
+        self.starts = [*_starts(ZoneInfo(zone))]
         self.bounds: dict[int, Sequence[int]] = {
-            WEEK: range(0, len(dates), 7),
-            MONTH: [n for n, d in enumerate(dates) if d.day == 1],
+            WEEK: range(0, len(self.starts), 7),
+            MONTH: _MONTHS,
         }
         self.fingerprint = crc32(array("q", self.starts).tobytes())
         """Another one where the rules of the zone have changed."""
@@ -56,6 +75,24 @@ class Days:
             end += 1
         return first, end
 
+    def longest(
+        self, levels: Sequence[int], first: int, end: int
+    ) -> Iterator[tuple[int, int, int]]:
+        """The longest periods of some lengths that the days from one to before another make up.
+
+        Each with its level, the number of the first, and the one after the last.
+        """
+        for level in (MONTH, WEEK):
+            bounds = self.bounds[level]
+            low, high = bisect_left(bounds, first), bisect_right(bounds, end) - 1
+            if level in levels and low < high:
+                yield from self.longest(levels, first, bounds[low])
+                yield level, low, high
+                yield from self.longest(levels, bounds[high], end)
+                return
+        if first < end:
+            yield DAY, first, end
+
     def periods(self, edges: Sequence[int]) -> tuple[int, int] | None:
         """The level of the periods between the edges, and the number of the first.
 
@@ -73,7 +110,13 @@ class Days:
         return None
 
 
-@lru_cache(16)
 def days_of(zone: str) -> Days:
     """The days of that zone."""
-    return Days(zone)
+    with _FINDING:
+        return _days_of(zone)
+
+
+_FINDING = Lock()
+"""A page asks several questions at once, and each of them would find out the same days."""
+
+_days_of = lru_cache(16)(Days)

@@ -19,7 +19,13 @@ from cybertools.tracking.interfaces import (
 )
 from cybertools.tracking.questions import Answer, Behind, Question
 from cybertools.tracking.record import Record
-from cybertools.tracking.sql.aggregates import answer_from, answer_to_nothing, bound_for
+from cybertools.tracking.sql.aggregates import (
+    answer_from,
+    answer_to_nothing,
+    bound_for,
+    can_be_wide,
+    is_wide,
+)
 from cybertools.tracking.sql.behind import behind_for
 from cybertools.tracking.sql.rollup import Rollup
 from cybertools.tracking.sql.statements import Dialect, Part, Statements, Tables, parts_for
@@ -403,14 +409,25 @@ class SqlEngine(Engine):
             return answer
         if isinstance(question, Behind):
             bound = behind_for(question, self.tables, self.dialect, self.sql.columns)
-            return [*map(tuple, self.all(bound.sql, bound.values))]
-        bound = bound_for(question, self.tables, self.dialect)
-        return answer_from(question, self.all(bound.sql, bound.values), self.dialect)
+            return [*map(tuple, self.counted(bound.sql, bound.values))]
+        bound = bound_for(question, self.tables, self.dialect, self._is_wide(question))
+        return answer_from(question, self.counted(bound.sql, bound.values), self.dialect)
+
+    def _is_wide(self, question: Question) -> bool:
+        """Whether a question is to be answered from an index that has all tracks."""
+        if not can_be_wide(question):
+            return False
+        first, last = self.one(self.sql.time_range)
+        return first is not None and is_wide(question.criteria, first, last)
 
     def all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a SELECT."""
         with self.reading() as connection:
             return connection.execute(sql, values).fetchall()
+
+    def counted(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """All rows of a SELECT that goes through many tracks."""
+        return self.all(sql, values)
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> Any:
         """The first row of a SELECT."""

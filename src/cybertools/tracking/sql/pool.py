@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 
 from cybertools.tracking.errors import (
     SchemaError,
@@ -72,6 +73,23 @@ class Pool:
         finally:
             if held is None:
                 self._give(connection)
+
+    @contextmanager
+    def counting(self) -> Iterator[sqlite3.Connection]:
+        """A connection to read with, for statements that sort many rows.
+
+        With files at hand SQLite sorts in blocks of memory, a quarter to a half faster than row by
+        row, and needs no more of it than the cache. Where one writes it would use them as well.
+        """
+        with self.reading() as connection:
+            if connection.in_transaction or not _has_files():
+                yield connection
+                return
+            connection.execute("PRAGMA temp_store = FILE")
+            try:
+                yield connection
+            finally:
+                connection.execute(f"PRAGMA temp_store = {PRAGMAS['temp_store']}")
 
     @contextmanager
     def writing(self, patience: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
@@ -209,6 +227,14 @@ class Pool:
         if name.startswith("SQLITE_CORRUPT"):
             return StorageError(f"{path} is damaged: {error}.")
         return StorageError(f"{path}: {error}.")
+
+
+def _has_files() -> bool:
+    """Whether there is a directory for temporary files."""
+    try:
+        return bool(gettempdir())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -8,7 +8,9 @@ meanwhile. Saving knows nothing of it. Its tables:
 - the cells (see `cells`);
 - the changes: a trigger notes each track that is removed, or whose time becomes another one, with
   its number and what that adds or takes away. It does so in the transaction of the change, so
-  whoever sees one sees the other.
+  whoever sees one sees the other;
+- questions that are answered from slices of time, and these (see `slices`), each question with a
+  number like a time zone's. Where it is about data, another trigger notes those that become others.
 
 In every snapshot of the database, then, the cells, the tracks with higher numbers, and the changes
 of tracks with numbers that are not higher, are together what the tracks are. Changes of tracks with
@@ -16,7 +18,9 @@ higher numbers say nothing: these tracks are looked at themselves.
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfoNotFoundError
 
@@ -24,6 +28,7 @@ from cybertools.tracking.errors import StorageError
 from cybertools.tracking.questions import Answer, Cohorts, Groups, Question
 from cybertools.tracking.sql.cells import Cells, can_answer, series, zone_of
 from cybertools.tracking.sql.days import days_of
+from cybertools.tracking.sql.slices import Kept, Sliced, Slices, Times, can_slice, name_of
 
 if TYPE_CHECKING:
     from cybertools.tracking.sql.engine import SqlEngine
@@ -45,6 +50,14 @@ are counted."""
 
 MOST_ZONES = 4
 """The tracks of a day in further time zones are counted."""
+
+MOST_QUESTIONS = 12
+"""Further ones that could be answered from slices are answered from the tracks."""
+
+SLICE_SECONDS = 0.05
+"""About so long a transaction makes slices: others want to write, too."""
+
+TABLES = ("zones", "cells", "changes", "questions", "slices")
 
 PAUSE_SECONDS = 0.02
 """Between two steps."""
@@ -84,6 +97,7 @@ class _State:
 
     exists: bool
     zones: list[_Zone]
+    questions: list[Kept]
     top: int
     """The highest number of a track."""
     changes: int
@@ -92,18 +106,35 @@ class _State:
     last: float
     """The last time of a track."""
 
-    def pending(self, zone: _Zone) -> int:
-        """How much, at most, there is to add to the cells."""
-        return max(0, self.top - zone.upto) + self.changes
+    def pending(self, kept: _Zone | Kept) -> int:
+        """How much, at most, there is to add to the cells or slices."""
+        return max(0, self.top - kept.upto) + self.changes
 
     @property
     def most_pending(self) -> int:
-        """How much there is to add to the cells of the zone that has most of it pending."""
-        return max(map(self.pending, self.zones), default=0)
+        """How much there is to add where most of it is pending."""
+        used: list[_Zone | Kept] = [*self.zones]
+        used += (kept for kept in self.questions if kept.upto >= 0)
+        return max(map(self.pending, used), default=0)
+
+    def is_near(self, kept: _Zone | Kept, pending: int) -> bool:
+        """Whether no more is pending than can be added to an answer, or so much."""
+        return self.pending(kept) <= max(pending, min(MOST_PENDING, self.top // 4))
 
     def can_use(self, zone: _Zone) -> bool:
         """Whether the cells of that zone are of use."""
         return zone.is_current and self.last < days_of(zone.name).starts[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be kept from now on: the days of a time zone, or the slices of a question."""
+
+    zone: str | None = None
+    question: str | None = None
+
+    def __bool__(self) -> bool:
+        return self != _Wanted()
 
 
 class Rollup:
@@ -121,44 +152,66 @@ class Rollup:
         self._is_closed = threading.Event()
         self._starting = threading.Lock()
         self._maker = threading.Thread()
+        self._whole = set[str]()
+        """Questions whose slices the thread has made, all of them; others may have gaps."""
 
     @property
     def tables(self) -> list[str]:
         """The names of its tables."""
-        return [self._tables.rollup(what) for what in ("zones", "cells", "changes")]
+        return [*map(self._tables.rollup, TABLES)]
 
     def answer(self, question: Question) -> Answer | None:
         """The answer to a question, where the rollup has it; else the tracks are to be counted."""
-        if not (isinstance(question, Groups | Cohorts) and can_answer(question)):
-            return None
         if not self._engine.has_rollup:
             return None
         if self._engine.in_transaction:  # it sees what the cells may not be told yet
             return None
-        zone = zone_of(question)
         try:
-            with self._engine.snapshot() as connection:
-                state = self._state(connection)
-                wanted = self._wants(state, zone)
-                if not wanted and state.most_pending <= self.pending:
-                    return self._answered(connection, state, question, zone)
-                if not self._engine.is_patient:
-                    self._make(zone if wanted else None)
-                    return self._answered(connection, state, question, zone)
-            self._refresh(state, zone if wanted else None)
-            with self._engine.snapshot() as connection:
-                return self._answered(connection, self._state(connection), question, zone)
+            if can_slice(question):
+                times = question.criteria.time_from, question.criteria.time_to
+                about = _Wanted(question=name_of(question))
+                return self._asked(about, times, partial(self._from_slices, question))
+            if isinstance(question, Groups | Cohorts) and can_answer(question):
+                about = _Wanted(zone=zone_of(question))
+                return self._asked(about, (None, None), partial(self._from_cells, question))
         except StorageError:
             # This role may only read, say, or others are writing; tracks can still be counted.
-            return None
+            pass
+        return None
 
-    def _answered(
-        self, connection: Any, state: _State, question: Groups | Cohorts, zone: str | None
+    def _asked(
+        self, about: _Wanted, times: Times, answered: Callable[[Any, _State], Answer | None]
     ) -> Answer | None:
-        most = max(self.pending, min(MOST_PENDING, state.top // 4))
+        with self._engine.snapshot() as connection:
+            state = self._state(connection)
+            wanted = about if self._wants(state, about) else _Wanted()
+            is_due = bool(wanted) or state.most_pending > self.pending
+            has_gaps = about.question in {kept.name for kept in state.questions} - self._whole
+            if not self._engine.is_patient and (is_due or has_gaps):
+                self._make(wanted)
+            if not self._engine.is_patient or not (is_due or has_gaps):
+                return answered(connection, state)
+        if is_due:
+            self._refresh(state, wanted)
+        if about.question is not None:
+            self._slice(about.question, times)
+        with self._engine.snapshot() as connection:
+            return answered(connection, self._state(connection))
+
+    def _from_slices(self, question: Sliced, connection: Any, state: _State) -> Answer | None:
+        name = name_of(question)
+        for asked in state.questions:
+            if asked.name == name and asked.upto >= 0 and state.is_near(asked, self.pending):
+                return self._slices(connection, asked, state).answer(question)
+        return None
+
+    def _from_cells(
+        self, question: Groups | Cohorts, connection: Any, state: _State
+    ) -> Answer | None:
         # Days of the zone that was asked for are whole in its own cells.
+        zone = zone_of(question)
         for kept in sorted(state.zones, key=lambda kept: kept.name != zone):
-            if state.can_use(kept) and state.pending(kept) <= most:
+            if state.can_use(kept) and state.is_near(kept, self.pending):
                 answer = self._cells(connection, kept, state).answer(question)
                 if answer is not None:
                     return answer
@@ -198,22 +251,35 @@ class Rollup:
                             f"{wrong:,} numbers kept for the days of {zone.name} are not those of"
                             " the tracks; reindexing makes them anew."
                         )
+            for asked in state.questions:
+                wrong = self._slices(connection, asked, state).count_wrong()
+                if wrong:
+                    findings.append(
+                        f"{wrong:,} answers kept for {asked.name} are not those of the tracks;"
+                        " reindexing makes them anew."
+                    )
         return findings
 
     # Keeping it
 
-    def _wants(self, state: _State, zone: str | None) -> bool:
-        """Whether the days of that zone are to be kept from now on."""
-        current = {kept.name for kept in state.zones if kept.is_current}
-        if zone is None or zone in current:
-            return False
-        return state.top >= self.least and len(current) < MOST_ZONES
+    def _wants(self, state: _State, about: _Wanted) -> bool:
+        """Whether that is to be kept from now on, and is not yet."""
+        if about.question is not None:
+            names = {kept.name for kept in state.questions}
+            is_new, has_room = about.question not in names, len(names) < MOST_QUESTIONS
+        else:
+            names = {kept.name for kept in state.zones if kept.is_current}
+            is_new = about.zone is not None and about.zone not in names
+            has_room = len(names) < MOST_ZONES
+        return is_new and has_room and state.top >= self.least
 
-    def _refresh(self, state: _State, wanted: str | None) -> None:
-        """Make it, add a time zone to it, and bring it up to date."""
+    def _refresh(self, state: _State, wanted: _Wanted) -> None:
+        """Make it, add to what it keeps, and bring it up to date."""
         if not state.exists:
             with self._engine.writing() as connection:
-                self._execute(connection, self._engine.dialect.rollup)
+                if not self._exists(connection):
+                    self._execute(connection, self._engine.dialect.drop_rollup)
+                    self._execute(connection, self._engine.dialect.rollup)
         settled = self._engine.settled()
         while True:
             with self._engine.folding() as connection:
@@ -222,7 +288,28 @@ class Rollup:
             if self._is_closed.wait(PAUSE_SECONDS):
                 return
 
-    def _make(self, wanted: str | None) -> None:
+    def _slice(self, name: str, times: Times = (None, None)) -> None:
+        """Make the slices of a question that are missing within the times."""
+        while True:
+            with self._engine.snapshot() as connection:
+                state = self._state(connection)
+                kept = next((each for each in state.questions if each.name == name), None)
+                if kept is None or state.span is None:
+                    return
+                missing = self._slices(connection, kept, state).missing(times)
+            if not missing:
+                return
+            with self._engine.folding() as connection:
+                state = self._state(connection)
+                for kept in state.questions:
+                    if kept.name == name:
+                        slices = self._slices(connection, kept, state)
+                        there = {*slices.missing(times)}
+                        slices.make([n for n in missing if n in there], SLICE_SECONDS)
+            if self._is_closed.wait(PAUSE_SECONDS):
+                return
+
+    def _make(self, wanted: _Wanted) -> None:
         """Have a thread do that, unless one is at it."""
         with self._starting:
             if not (self._maker.is_alive() or self._is_closed.is_set()):
@@ -231,12 +318,17 @@ class Rollup:
                 )
                 self._maker.start()
 
-    def _keep_making(self, wanted: str | None) -> None:
+    def _keep_making(self, wanted: _Wanted) -> None:
         for _ in range(ATTEMPTS):
             try:
                 with self._engine.snapshot() as connection:
                     state = self._state(connection)
                 self._refresh(state, wanted)
+                with self._engine.snapshot() as connection:
+                    names = [kept.name for kept in self._state(connection).questions]
+                for name in names:
+                    self._slice(name)
+                    self._whole.add(name)
             except StorageError:  # others write; or this role may not, and they do it or nobody
                 if self._is_closed.wait(AGAIN_SECONDS):
                     return
@@ -250,7 +342,7 @@ class Rollup:
             if self._maker.is_alive():
                 self._maker.join(CLOSE_SECONDS)
 
-    def _step(self, connection: Any, wanted: str | None, settled: int) -> bool:
+    def _step(self, connection: Any, wanted: _Wanted, settled: int) -> bool:
         """Add what is pending, up to some number of tracks; True where nothing is left.
 
         :param settled: no track of a number up to this one can appear any more.
@@ -267,12 +359,12 @@ class Rollup:
                 f"DELETE FROM {cells} WHERE series >= ? AND series < ?", (first, first + 16)
             )
             connection.execute(f"DELETE FROM {zones} WHERE id = ?", (zone.id,))
-        if wanted is not None and wanted not in {zone.name for zone in kept}:
+        if wanted.zone is not None and wanted.zone not in {zone.name for zone in kept}:
             number = max((zone.id for zone in kept), default=0) + 1
-            kept.append(_Zone(number, wanted, days_of(wanted).fingerprint, 0))
+            kept.append(_Zone(number, wanted.zone, days_of(wanted.zone).fingerprint, 0))
             connection.execute(
                 f"INSERT INTO {zones} (id, name, fingerprint, upto) VALUES (?, ?, ?, 0)",
-                (number, wanted, kept[-1].fingerprint),
+                (number, wanted.zone, kept[-1].fingerprint),
             )
         if not all(map(state.can_use, kept)):
             return True
@@ -283,9 +375,30 @@ class Rollup:
             if state.span is not None:
                 self._cells(connection, zone, state).add_pending(ceiling)
             connection.execute(f"UPDATE {zones} SET upto = ? WHERE id = ?", (ceiling, zone.id))
+        for asked in state.questions:
+            if asked.upto >= 0 and state.span is not None:
+                self._slices(connection, asked, state).settle(settled)
+        if wanted.question is not None:
+            self._keep(connection, state, wanted.question, settled)
         connection.execute(f"DELETE FROM {self._tables.rollup('changes')}")
         connection.execute(f"DELETE FROM {cells} WHERE tracks = 0")
         return done
+
+    def _keep(self, connection: Any, state: _State, name: str, settled: int) -> None:
+        """Keep slices of that question from now on; the first of them come later."""
+        if name in {kept.name for kept in state.questions}:
+            return
+        kept = Kept(max((kept.id for kept in state.questions), default=0) + 1, name, settled)
+        if kept.is_of_data and not any(each.is_of_data for each in state.questions):
+            self._execute(connection, self._engine.dialect.rollup_data)
+        connection.execute(
+            f"INSERT INTO {self._tables.rollup('questions')} (id, name, upto) VALUES (?, ?, ?)",
+            (kept.id, kept.name, kept.upto),
+        )
+
+    def _slices(self, connection: Any, kept: Kept, state: _State) -> Slices:
+        dialect = self._engine.dialect
+        return Slices(connection, self._tables, dialect, kept, state.span or (0.0, 0.0))
 
     def _cells(self, connection: Any, zone: _Zone, state: _State) -> Cells:
         return Cells(
@@ -307,6 +420,7 @@ class Rollup:
         ).fetchone()
         exists = self._exists(connection)
         zones: list[_Zone] = []
+        questions: list[Kept] = []
         changes, times = 0, [first, last]
         if exists:
             noted = self._tables.rollup("changes")
@@ -315,20 +429,24 @@ class Rollup:
                 " ORDER BY id"
             )
             zones = [_Zone(*row) for row in found.fetchall()]
+            found = connection.execute(
+                f"SELECT id, name, upto FROM {self._tables.rollup('questions')} ORDER BY id"
+            )
+            questions = [Kept(*row) for row in found.fetchall()]
             changes, *noted_times = connection.execute(
                 f"SELECT (SELECT count(*) FROM {noted}), {ends.format(noted)}"
             ).fetchone()
             times += noted_times
         times = [each for each in times if each is not None]
         span = (min(times), max(times)) if times else None
-        return _State(exists, zones, top or 0, changes, span, last or 0.0)
+        return _State(exists, zones, questions, top or 0, changes, span, last or 0.0)
 
     def _exists(self, connection: Any) -> bool:
-        name = self._tables.rollup("zones")
+        name = self._tables.rollup("slices")
         return bool(connection.execute(self._engine.dialect.has_table, (name,)).fetchone()[0])
 
     def _execute(self, connection: Any, statements: str) -> None:
-        names = {what: self._tables.rollup(what) for what in ("zones", "cells", "changes")}
+        names = {what: self._tables.rollup(what) for what in TABLES}
         for statement in statements.strip().split(";\n"):
             connection.execute(
                 statement.format(

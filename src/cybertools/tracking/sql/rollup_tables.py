@@ -3,7 +3,14 @@
 Each statement is ended by ``;`` and a line's end, so none of a trigger's own may be.
 """
 
-__all__ = ["DROP_POSTGRES", "DROP_SQLITE", "POSTGRES", "SQLITE"]
+__all__ = [
+    "DATA_POSTGRES",
+    "DATA_SQLITE",
+    "DROP_POSTGRES",
+    "DROP_SQLITE",
+    "POSTGRES",
+    "SQLITE",
+]
 
 SQLITE = """
 CREATE TABLE {zones} (
@@ -26,8 +33,19 @@ CREATE TABLE {changes} (
     runId INTEGER NOT NULL,
     userName TEXT NOT NULL,
     timeStamp REAL NOT NULL,
-    n INTEGER NOT NULL            -- 1: is there since; -1: is not any more
+    n INTEGER NOT NULL            -- 1: is there since; -1: is not any more; 0: has other data
 ) STRICT;
+CREATE TABLE {questions} (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    upto INTEGER NOT NULL         -- tracks of higher numbers may be missing in the slices
+) STRICT;
+CREATE TABLE {slices} (
+    question INTEGER NOT NULL,
+    slice INTEGER NOT NULL,       -- a day of UTC since 1970
+    answer TEXT NOT NULL,         -- its rows, as JSON
+    PRIMARY KEY (question, slice)
+) STRICT, WITHOUT ROWID;
 CREATE TRIGGER {prefix}_rollup_removed AFTER DELETE ON {tracks} BEGIN INSERT INTO {changes}
     VALUES (old.number, old.taskId, old.runId, old.userName, old.timeStamp, -1); END;
 CREATE TRIGGER {prefix}_rollup_changed
@@ -39,13 +57,24 @@ CREATE TRIGGER {prefix}_rollup_changed
     (new.number, new.taskId, new.runId, new.userName, new.timeStamp, 1); END
 """
 
-DROP_SQLITE = """
-DROP TRIGGER {prefix}_rollup_removed;
-DROP TRIGGER {prefix}_rollup_changed;
-DROP TABLE {zones};
-DROP TABLE {cells};
-DROP TABLE {changes}
+DATA_SQLITE = """
+CREATE TRIGGER {prefix}_rollup_data AFTER UPDATE OF data ON {tracks}
+    WHEN old.data <> new.data BEGIN INSERT INTO {changes}
+    VALUES (new.number, new.taskId, new.runId, new.userName, new.timeStamp, 0); END
 """
+"""It is made when values in data are kept: updates of others need not tell."""
+
+DROP_SQLITE = """
+DROP TRIGGER IF EXISTS {prefix}_rollup_removed;
+DROP TRIGGER IF EXISTS {prefix}_rollup_changed;
+DROP TRIGGER IF EXISTS {prefix}_rollup_data;
+DROP TABLE IF EXISTS {zones};
+DROP TABLE IF EXISTS {cells};
+DROP TABLE IF EXISTS {changes};
+DROP TABLE IF EXISTS {questions};
+DROP TABLE IF EXISTS {slices}
+"""
+"""Also of a rollup that had fewer tables."""
 
 POSTGRES = """
 SET LOCAL lock_timeout = '1s';
@@ -72,6 +101,17 @@ CREATE TABLE {changes} (
     timeStamp double precision NOT NULL,
     n integer NOT NULL
 );
+CREATE TABLE {questions} (
+    id integer PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    upto bigint NOT NULL
+);
+CREATE TABLE {slices} (
+    question integer NOT NULL,
+    slice integer NOT NULL,
+    answer text NOT NULL,
+    PRIMARY KEY (question, slice)
+);
 CREATE FUNCTION {tracks}_rollup_note() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN
     INSERT INTO {changes} (number, taskId, runId, userName, timeStamp, n)
@@ -90,7 +130,22 @@ CREATE TRIGGER {prefix}_rollup_changed
 """
 """The function that notes a change has the rights of whoever made it: those who save need none."""
 
+DATA_POSTGRES = """
+SET LOCAL lock_timeout = '1s';
+CREATE FUNCTION {tracks}_rollup_note_data() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN
+    INSERT INTO {changes} (number, taskId, runId, userName, timeStamp, n)
+    VALUES (NEW.number, NEW.taskId, NEW.runId, NEW.userName, NEW.timeStamp, 0); RETURN
+    NULL; END $$;
+REVOKE ALL ON FUNCTION {tracks}_rollup_note_data() FROM PUBLIC;
+CREATE TRIGGER {prefix}_rollup_data AFTER UPDATE OF data ON {tracks}
+    FOR EACH ROW WHEN (OLD.data::text <> NEW.data::text)
+    EXECUTE FUNCTION {tracks}_rollup_note_data()
+"""
+
 DROP_POSTGRES = """
-DROP FUNCTION {tracks}_rollup_note() CASCADE;
-DROP TABLE {tracks}_rollup_zones, {tracks}_rollup_cells, {tracks}_rollup_changes
+DROP FUNCTION IF EXISTS {tracks}_rollup_note() CASCADE;
+DROP FUNCTION IF EXISTS {tracks}_rollup_note_data() CASCADE;
+DROP TABLE IF EXISTS {tracks}_rollup_zones, {tracks}_rollup_cells, {tracks}_rollup_changes,
+    {tracks}_rollup_questions, {tracks}_rollup_slices
 """

@@ -87,6 +87,7 @@ class SqliteDialect(Dialect):
     """SQL as SQLite has it."""
 
     rollup = rollup_tables.SQLITE
+    rollup_data = rollup_tables.DATA_SQLITE
     drop_rollup = rollup_tables.DROP_SQLITE
     has_table = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?"
     run_key = "CAST(runId AS TEXT)"
@@ -214,6 +215,11 @@ class SqliteEngine(SqlEngine):
         """See `SqlEngine.reading`."""
         return self._pool.reading()
 
+    def counted(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """See `SqlEngine.counted`."""
+        with self._pool.counting() as connection:
+            return connection.execute(sql, values).fetchall()
+
     def writing(self) -> AbstractContextManager[sqlite3.Connection]:
         """See `SqlEngine.writing`."""
         return self._pool.writing()
@@ -236,7 +242,7 @@ class SqliteEngine(SqlEngine):
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """See `SqlEngine.snapshot`."""
-        with self._pool.reading() as connection:
+        with self._pool.counting() as connection:
             if connection.in_transaction:
                 yield connection
                 return
@@ -372,7 +378,8 @@ class SqliteEngine(SqlEngine):
 _SIZES = """
 SELECT s.name, s.pgsize FROM dbstat s JOIN sqlite_schema m USING (name)
 WHERE s.aggregate = TRUE AND m.tbl_name IN (?1, ?1 || '_runs', ?1 || '_keys',
-    ?1 || '_rollup_zones', ?1 || '_rollup_cells', ?1 || '_rollup_changes') ORDER BY 2 DESC
+    ?1 || '_rollup_zones', ?1 || '_rollup_cells', ?1 || '_rollup_changes',
+    ?1 || '_rollup_questions', ?1 || '_rollup_slices') ORDER BY 2 DESC
 """
 
 

@@ -35,8 +35,10 @@ class Dialect(ABC):
     rollup: str
     """What makes the tables and triggers of a rollup, each statement ended by ``;`` and a line's
     end, with names in braces."""
+    rollup_data: str
+    """What makes the trigger that tells of other data, in the same way."""
     drop_rollup: str
-    """What removes them."""
+    """What removes all of them, as far as they are there."""
     has_table: str
     """A SELECT that says whether there is a table of a name."""
     run_key: str
@@ -142,7 +144,7 @@ class Tables:
         return f"{self.schema}{self.prefix}_view"
 
     def rollup(self, what: str) -> str:
-        """A table of the rollup: zones, cells, changes."""
+        """A table of the rollup: zones, cells, changes, questions, slices."""
         return f"{self.schema}{self.prefix}_rollup_{what}"
 
     def index(self, what: str) -> str:

@@ -19,6 +19,7 @@ class PostgresDialect(Dialect):
     """SQL as PostgreSQL has it."""
 
     rollup = rollup_tables.POSTGRES
+    rollup_data = rollup_tables.DATA_POSTGRES
     drop_rollup = rollup_tables.DROP_POSTGRES
     has_table = "SELECT to_regclass(?) IS NOT NULL"
     run_key = '(CAST(runId AS text) COLLATE "C")'
