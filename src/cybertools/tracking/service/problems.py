@@ -8,7 +8,7 @@ from cybertools.tracking.service.gate import Refused
 from cybertools.tracking.service.replies import PROBLEM, Header, Reply
 from cybertools.tracking.service.writing import Overloaded
 
-__all__ = ["Bad", "as_json", "as_reply"]
+__all__ = ["Bad", "TooSlow", "as_json", "as_reply"]
 
 
 class Bad(TrackingError):
@@ -22,6 +22,10 @@ class Bad(TrackingError):
         self.kind = kind
 
 
+class TooSlow(StorageUnavailable):
+    """The body has not come in the time that it may take. Nothing of it was stored."""
+
+
 _REFUSALS = {401: "unauthorized", 403: "forbidden", 429: "too-many-requests"}
 
 RETRY_SECONDS = 1
@@ -33,6 +37,8 @@ def _kind(error: TrackingError) -> str:
         return error.kind
     if isinstance(error, Refused):
         return _REFUSALS[error.status]
+    if isinstance(error, TooSlow):
+        return "too-slow"
     return "overloaded" if isinstance(error, Overloaded) else ""
 
 
@@ -52,4 +58,7 @@ def as_reply(error: TrackingError) -> Reply:
             headers.append((b"retry-after", b"%d" % error.retry_after))
     elif isinstance(error, StorageUnavailable):
         headers.append((b"retry-after", b"%d" % RETRY_SECONDS))
+        if isinstance(error, TooSlow):
+            # What is still to come of the body is not waited for.
+            headers.append((b"connection", b"close"))
     return Reply(problem["status"], encode(problem), PROBLEM, headers)

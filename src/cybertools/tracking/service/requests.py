@@ -21,7 +21,7 @@ from cybertools.tracking.errors import (
     UnknownCriterion,
 )
 from cybertools.tracking.service.gate import Principal
-from cybertools.tracking.service.problems import Bad
+from cybertools.tracking.service.problems import Bad, TooSlow
 from cybertools.tracking.service.settings import Settings
 from cybertools.tracking.service.storages import Collection
 from cybertools.tracking.service.writing import Overloaded
@@ -181,6 +181,7 @@ class Call:
 
         :raises Bad: it is too large, or compressed in a way that is not known.
         :raises Overloaded: there is no room for it at this moment.
+        :raises TooSlow: it has not come in time.
         """
         most = self._settings.body_bytes
         if int(self.headers.get(b"content-length", b"0")) > most:
@@ -200,6 +201,22 @@ class Call:
         return await asyncio.to_thread(_DECODERS[coding], *arguments)
 
     async def _received(self, most: int) -> bytes:
+        seconds, rate = self._settings.body_seconds, self._settings.body_rate
+        end = asyncio.get_running_loop().time() + seconds
+        try:
+            async with asyncio.timeout_at(end) as limit:
+                return await self._joined(most, lambda size: limit.reschedule(end + size / rate))
+        except TimeoutError:
+            raise TooSlow(
+                f"The body has not come in time: it may take {seconds:g} s, and a second more for"
+                f" each {rate:,} bytes that have come."
+            ) from None
+
+    async def _joined(self, most: int, go_on: Callable[[int], None]) -> bytes:
+        """The parts of the body as one.
+
+        :param go_on: is told how many bytes have come, as long as there are more.
+        """
         parts: list[bytes] = []
         size = 0
         while True:
@@ -214,6 +231,7 @@ class Call:
             parts.append(part)
             if not message.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
+            go_on(size)
 
     def _take(self, count: int) -> None:
         self._memory.take(count)
