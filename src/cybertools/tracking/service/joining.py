@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from cybertools.tracking.service.requests import IS_WHOLE
 from cybertools.tracking.service.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ class JoiningProtocol(HttpToolsProtocol):
         """See `HttpToolsProtocol`."""
         self._heads += 1
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """See `HttpToolsProtocol`."""
+        cast("dict[str, Any]", self.scope)[IS_WHOLE] = True
+        super().on_message_complete()
 
     def _look_later(self) -> None:
         seconds = self._settings.head_seconds

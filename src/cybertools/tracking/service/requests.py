@@ -27,8 +27,10 @@ from cybertools.tracking.service.storages import Collection
 from cybertools.tracking.service.writing import Overloaded
 from cybertools.tracking.values import kind_of, shown
 
-__all__ = ["LARGE", "Call", "Gone", "Memory", "parsed_json"]
+__all__ = ["IS_WHOLE", "LARGE", "Call", "Gone", "Memory", "parsed_json"]
 
+IS_WHOLE = "tracks.is_whole"
+"""What a server sets in the scope of a request when all of its body is there."""
 
 MOST_PAIRS = 100_000
 """Parameters of one request."""
@@ -201,6 +203,8 @@ class Call:
         return await asyncio.to_thread(_DECODERS[coding], *arguments)
 
     async def _received(self, most: int) -> bytes:
+        if self.request.get(IS_WHOLE):  # as small ones are: no timer is needed
+            return await self._joined(most, lambda _size: None)
         seconds, rate = self._settings.body_seconds, self._settings.body_rate
         end = asyncio.get_running_loop().time() + seconds
         try:
@@ -239,26 +243,29 @@ class Call:
 
     def done(self) -> None:
         """Give back the memory that the body has taken."""
-        self._memory.give(self.taken)
-        self.taken = 0
+        if self.taken:
+            self._memory.give(self.taken)
+            self.taken = 0
 
 
 def parsed_pairs(text: bytes) -> Pairs:
     """Parameters as a URL or a form has them."""
     try:
-        parts = text.decode("ascii").split("&")
+        parts = text.decode("ascii").replace("+", " ").split("&")
         if len(parts) > MOST_PAIRS:
             raise ValueError(f"more than {MOST_PAIRS} parameters")
-        pairs = (part.partition("=") for part in parts if part)
-        return [(_unquoted(name), _unquoted(value)) for name, _, value in pairs]
+        pairs: Pairs = []
+        for part in parts:
+            if part:
+                name, _, value = part.partition("=")
+                pairs.append((_unquoted(name), _unquoted(value)) if "%" in part else (name, value))
+        return pairs
     except ValueError:
         raise Bad("malformed", "The parameters are no UTF-8, encoded as in a URL.") from None
 
 
 def _unquoted(text: str) -> str:
-    if "%" in text or "+" in text:
-        return unquote_to_bytes(text.replace("+", " ")).decode()
-    return text
+    return unquote_to_bytes(text).decode() if "%" in text else text
 
 
 def parsed_json(body: bytes) -> Any:
