@@ -256,6 +256,8 @@ class Caller:
             error = error_from(problem)
             if name == "not-found":
                 error = SchemaError(f"{ask.url}: {error} Is it the address of the service?")
+            elif name == "unauthorized" and self.address.token is None:
+                error = NotAllowed("A token is needed: in TRACKS_TOKEN, or in https://TOKEN@host.")
             elif name == "too-large":
                 error = TooLarge(*error.args)
             elif isinstance(error, StorageClosed):
