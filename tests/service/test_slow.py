@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.service.paged import paged
 from tests.service.running import PATIENCE, TRACKS, Running, connected, request, rest, running
 from tests.waiting import until
 
@@ -107,6 +108,17 @@ def test_a_body_that_goes_on_steadily_is_taken(tmp_path: Path) -> None:
             connection.sendall(part)
             time.sleep(0.04)  # twice as long as a body may take of which nothing comes
         assert rest(connection).count(b"stored") == 100
+
+
+def test_a_form_that_drips_is_refused_by_a_page(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path}/tracks.db"
+    with paged(url, body_seconds=0.3) as pages, connected(pages.service) as connection:
+        form = "Content-Type: application/x-www-form-urlencoded"
+        connection.sendall(head("/sign-in", 1_000, form, "Accept-Language: de"))
+        start, _, page = drip(connection, b"a").partition(b"\r\n\r\n")
+    assert start.startswith(b"HTTP/1.1 408")
+    assert b"connection: close" in start
+    assert "nicht rechtzeitig gekommen" in page.decode()
 
 
 def test_a_client_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ class Bad(TrackingError):
 class TooSlow(StorageUnavailable):
     """The body has not come in the time that it may take. Nothing of it was stored."""
 
+    kind = "too-slow"
+
 
 _REFUSALS = {401: "unauthorized", 403: "forbidden", 429: "too-many-requests"}
 
@@ -33,12 +35,10 @@ RETRY_SECONDS = 1
 
 
 def _kind(error: TrackingError) -> str:
-    if isinstance(error, Bad):
+    if isinstance(error, Bad | TooSlow):
         return error.kind
     if isinstance(error, Refused):
         return _REFUSALS[error.status]
-    if isinstance(error, TooSlow):
-        return "too-slow"
     return "overloaded" if isinstance(error, Overloaded) else ""
 
 
@@ -58,7 +58,4 @@ def as_reply(error: TrackingError) -> Reply:
             headers.append((b"retry-after", b"%d" % error.retry_after))
     elif isinstance(error, StorageUnavailable):
         headers.append((b"retry-after", b"%d" % RETRY_SECONDS))
-        if isinstance(error, TooSlow):
-            # What is still to come of the body is not waited for.
-            headers.append((b"connection", b"close"))
     return Reply(problem["status"], encode(problem), PROBLEM, headers)
