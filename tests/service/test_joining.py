@@ -78,6 +78,15 @@ def test_a_head_without_an_end_is_refused(tmp_path: Path, head: bytes) -> None:
         except ConnectionError:  # it was closed before all of it was sent
             return
         assert answer.startswith(b"HTTP/1.1 400")
+        assert b"content-type: application/problem+json" in answer
+
+
+def test_what_is_no_http_is_refused(service: Running) -> None:
+    with connected(service) as connection:
+        connection.sendall(b"hello\r\n\r\n")
+        head, _, body = rest(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert json.loads(body)["type"] == "urn:cybertools-tracking:malformed"
 
 
 @pytest.mark.parametrize("first", [b"", request("GET", "/healthz")], ids=["first", "second"])

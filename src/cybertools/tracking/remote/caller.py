@@ -257,7 +257,7 @@ class Caller:
             if name == "not-found":
                 error = SchemaError(f"{ask.url}: {error} Is it the address of the service?")
             elif name == "unauthorized" and self.address.token is None:
-                error = NotAllowed("A token is needed: in TRACKS_TOKEN, or in https://TOKEN@host.")
+                error = NotAllowed(f"{error} It is taken from TRACKS_TOKEN, or from the URL.")
             elif name == "too-large":
                 error = TooLarge(*error.args)
             elif isinstance(error, StorageClosed):

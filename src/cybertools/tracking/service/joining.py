@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from cybertools.tracking.codec import encode
+from cybertools.tracking.service.problems import Bad, as_json
+from cybertools.tracking.service.replies import PROBLEM
 from cybertools.tracking.service.requests import IS_WHOLE
 from cybertools.tracking.service.settings import Settings
 
@@ -60,6 +63,16 @@ class JoiningProtocol(HttpToolsProtocol):
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The headers must have at most {HEAD_BYTES:,} bytes.")
+
+    def send_400_response(self, msg: str) -> None:
+        """See `HttpToolsProtocol`. It is a problem, as all that the service refuses."""
+        body = encode(as_json(Bad("malformed", msg)))
+        head = (
+            b"HTTP/1.1 400 Bad Request\r\n"
+            b"content-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head % (PROBLEM, len(body)) + body)
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         """See `HttpToolsProtocol`."""
