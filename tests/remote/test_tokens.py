@@ -65,7 +65,7 @@ def test_a_token_in_the_environment(guarded: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_a_token(guarded: str) -> None:
-    with pytest.raises(NotAllowed, match=r"^A token is needed\.$"):
+    with pytest.raises(NotAllowed, match=r"^A token is needed\. It is taken from TRACKS_TOKEN"):
         open_storage(guarded)
 
 

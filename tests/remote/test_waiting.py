@@ -17,6 +17,7 @@ from cybertools.tracking.errors import (
 from cybertools.tracking.remote import Patience, open_service
 from cybertools.tracking.remote.patience import retry_after
 from cybertools.tracking.service.gate import Principal, Refused
+from cybertools.tracking.service.problems import TooSlow
 from cybertools.tracking.service.writing import Overloaded
 from tests.gates import Asked, DecidingGate
 from tests.remote.cutting import Proxy, proxied
@@ -49,7 +50,9 @@ class Busy(DecidingGate):
 
 
 @pytest.mark.parametrize(
-    "error", [Overloaded("Too much."), Refused("Too often.", 429, retry_after=1)], ids=repr
+    "error",
+    [Overloaded("Too much."), Refused("Too often.", 429, retry_after=1), TooSlow("Too slow.")],
+    ids=repr,
 )
 def test_retry_after_is_honoured(database: str, error: Exception) -> None:
     gate = Busy(error, 1)

@@ -5,6 +5,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,7 +24,18 @@ from cybertools.tracking.service.serving import Server, listening, serve
 from cybertools.tracking.service.settings import Settings
 from tests.gates import Asked, DecidingGate
 
-__all__ = ["PATIENCE", "TOKEN", "TRACKS", "Process", "Running", "TokenGate", "running"]
+__all__ = [
+    "PATIENCE",
+    "TOKEN",
+    "TRACKS",
+    "Process",
+    "Running",
+    "TokenGate",
+    "connected",
+    "request",
+    "rest",
+    "running",
+]
 
 PATIENCE = 60.0
 """Seconds after which something that should have happened long ago has failed."""
@@ -97,6 +109,28 @@ def running(
             server.stop()
             thread.join(PATIENCE)
             assert not thread.is_alive()
+
+
+@contextmanager
+def connected(service: Running) -> Iterator[socket.socket]:
+    """A connection to a service, for requests as they go over the wire."""
+    host, port = service.base.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), PATIENCE) as connection:
+        yield connection
+
+
+def request(method: str, path: str, body: str = "", *more: str) -> bytes:
+    """A request as it goes over the wire; ``more`` are further headers."""
+    head = [f"{method} {path} HTTP/1.1", "Host: here", f"Content-Length: {len(body)}", *more]
+    return "\r\n".join([*head, "", body]).encode()
+
+
+def rest(connection: socket.socket) -> bytes:
+    """What comes until the service closes the connection."""
+    parts = []
+    while part := connection.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)
 
 
 class Process:

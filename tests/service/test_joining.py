@@ -1,14 +1,12 @@
 """How answers leave: each in one piece, in their order, and whole before the connection closes."""
 
 import json
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.service.running import PATIENCE, TRACKS, Running, running
+from tests.service.running import PATIENCE, TRACKS, Running, connected, request, rest, running
 
 ITEM = json.dumps({"taskId": "a001", "userName": "u1", "data": {}})
 LARGE = {"text": "x" * 1_000}
@@ -19,26 +17,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     place: Path = tmp_path_factory.mktemp("joining")
     with running(f"sqlite:{place}/tracks.db", page_tracks_most=100_000, head_seconds=0.3) as found:
         yield found
-
-
-@contextmanager
-def connected(service: Running) -> Iterator[socket.socket]:
-    host, port = service.base.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), PATIENCE) as connection:
-        yield connection
-
-
-def request(method: str, path: str, body: str = "", *more: str) -> bytes:
-    head = [f"{method} {path} HTTP/1.1", "Host: here", f"Content-Length: {len(body)}", *more]
-    return "\r\n".join([*head, "", body]).encode()
-
-
-def rest(connection: socket.socket) -> bytes:
-    """What comes until the service closes the connection."""
-    parts = []
-    while part := connection.recv(1 << 16):
-        parts.append(part)
-    return b"".join(parts)
 
 
 def test_an_answer_comes_in_one_piece(service: Running) -> None:
@@ -100,6 +78,15 @@ def test_a_head_without_an_end_is_refused(tmp_path: Path, head: bytes) -> None:
         except ConnectionError:  # it was closed before all of it was sent
             return
         assert answer.startswith(b"HTTP/1.1 400")
+        assert b"content-type: application/problem+json" in answer
+
+
+def test_what_is_no_http_is_refused(service: Running) -> None:
+    with connected(service) as connection:
+        connection.sendall(b"hello\r\n\r\n")
+        head, _, body = rest(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert json.loads(body)["type"] == "urn:cybertools-tracking:malformed"
 
 
 @pytest.mark.parametrize("first", [b"", request("GET", "/healthz")], ids=["first", "second"])

@@ -147,6 +147,7 @@ KINDS = {
     "method-not-allowed": Kind(Unsupported, 405, "This cannot be done here"),
     "number-taken": Kind(StorageError, 409, "There is a track of that id already"),
     "conflict": Kind(InvalidValue, 409, "The request contradicts itself"),
+    "too-slow": Kind(StorageUnavailable, 408, "The body has come too slowly"),
     "too-large": Kind(InvalidValue, 413, "The body is too large"),
     "unsupported-media-type": Kind(InvalidType, 415, "The body is of a kind that is not read"),
     "too-many-requests": Kind(StorageUnavailable, 429, "Too many requests"),

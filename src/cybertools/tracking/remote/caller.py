@@ -32,10 +32,13 @@ JSON, LINES = "application/json", "application/x-ndjson"
 PROBLEM = "application/problem+json"
 FORM = "application/x-www-form-urlencoded"
 
-_BUSY = frozenset({429, 502, 503, 504})
+_BUSY = frozenset({408, 429, 502, 503, 504})
 """What a service, or a proxy before it, answers when another try may succeed."""
 
-_FOR_NOW = {"storage-unavailable", "storage-closed", "overloaded", "too-many-requests"}
+_NOT_DONE = frozenset({408, 429})
+"""Those of them that say that nothing was done."""
+
+_FOR_NOW = {"storage-unavailable", "storage-closed", "overloaded", "too-many-requests", "too-slow"}
 """The problems that another try may not meet. A storage is closed by a service that stops."""
 
 
@@ -253,6 +256,8 @@ class Caller:
             error = error_from(problem)
             if name == "not-found":
                 error = SchemaError(f"{ask.url}: {error} Is it the address of the service?")
+            elif name == "unauthorized" and self.address.token is None:
+                error = NotAllowed(f"{error} It is taken from TRACKS_TOKEN, or from the URL.")
             elif name == "too-large":
                 error = TooLarge(*error.args)
             elif isinstance(error, StorageClosed):
@@ -261,7 +266,7 @@ class Caller:
             return _Failure(error, name in _FOR_NOW, wait is None, wait, name)
         if status in _BUSY:
             unavailable = StorageUnavailable(f"{ask.url} answered {status}.")
-            return _Failure(unavailable, True, status != 429, wait)
+            return _Failure(unavailable, True, status not in _NOT_DONE, wait)
         return _Failure(self._stranger(ask, response), again=False, is_doubtful=True)
 
     def _stranger(self, ask: Ask, response: httpx.Response) -> TrackingError:

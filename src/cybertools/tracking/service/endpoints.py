@@ -53,6 +53,7 @@ class Door:
     def __init__(self, endpoint: Endpoint, service: Service) -> None:
         self._endpoint, self._service = endpoint, service
         self._has_storage = "{storage}" in endpoint.path
+        self._opens = self._has_storage and endpoint.opens
 
     async def __call__(self, request: Request, receive: Receive, respond: Send) -> None:
         """Answer one request."""
@@ -89,7 +90,9 @@ class Door:
         try:
             if endpoint.scope is None:
                 return await endpoint.handler(self._service, call)
-            await self._let_in(call, endpoint.scope)
+            call.principal = await self._admit(call, endpoint.scope)
+            if self._opens:
+                call.collection = await self._service.storages.get(call.parts["storage"])
             answer = await endpoint.handler(self._service, call)
             again = partial(self._admit, call, endpoint.scope)
             return while_let_in(answer, again, self._service.settings.admitted_seconds)
@@ -105,13 +108,6 @@ class Door:
             log.exception("A request has failed.", extra={"route": endpoint.path})
             return as_reply(Bad("internal", "The service has failed; its log says why."))
 
-    async def _let_in(self, call: Call, scope: Scope) -> None:
-        call.principal = await self._admit(call, scope)
-        if self._has_storage and self._endpoint.opens:
-            call.collection = await self._service.storages.get(call.parts["storage"])
-
-    async def _admit(self, call: Call, scope: Scope) -> Principal:
+    def _admit(self, call: Call, scope: Scope) -> Awaitable[Principal]:
         name = call.parts["storage"] if self._has_storage else None
-        return await self._service.gate.admit(
-            call.credential, scope, name, call.origin, call.client
-        )
+        return self._service.gate.admit(call.credential, scope, name, call.origin, call.client)

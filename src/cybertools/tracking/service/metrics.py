@@ -1,11 +1,11 @@
 """What the service tells Prometheus."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import TypeVar
+from typing import TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -27,78 +27,54 @@ __all__ = ["Metrics"]
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 TRACKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 
-M = TypeVar("M", Counter, Histogram)
+Labels: TypeAlias = tuple[str | int, ...]
 
 
 class Metrics:
     """Figures of one service. They name routes and storages, never users or tasks.
 
-    Requests are counted in the event loop alone, and by plain numbers: the library's counters take
+    They are counted in the event loop alone, and by plain numbers: the library's counters take
     a lock for each.
     """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        registry = self._registry
-        self._requests: dict[tuple[str, str, int], int] = {}
-        self._seconds: dict[tuple[str, str], _Durations] = {}
-        self._saved = Counter(
-            "tracks_saves",
-            "Tracks by what became of them.",
-            ["storage", "outcome"],
-            registry=registry,
-        )
-        self._commits = Histogram(
-            "tracks_commit_tracks",
-            "Tracks that were stored in one transaction.",
-            ["storage"],
-            buckets=TRACKS,
-            registry=registry,
-        )
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        # A label's child is found by its values each time; these are few, and asked for often.
-        self._outcomes: dict[tuple[object, ...], Counter] = {}
-        self._sizes: dict[tuple[object, ...], Histogram] = {}
+        self._counted = _Counted()
+        self._registry.register(self._counted)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
 
     def watch(self, opened: Callable[[], Mapping[str, Collection]], memory: Memory) -> None:
         """Tell what is going on in storages, and in the memory for bodies."""
         self._registry.register(_Present(opened, memory))
-        self._registry.register(_Answered(self._requests, self._seconds))
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request."""
+        counted = self._counted
         request = (method, route, status)
-        self._requests[request] = self._requests.get(request, 0) + 1
-        durations = self._seconds.get((method, route))
+        counted.requests[request] = counted.requests.get(request, 0) + 1
+        durations = counted.seconds.get((method, route))
         if durations is None:
-            durations = self._seconds[method, route] = _Durations()
-        durations.counts[bisect_left(SECONDS, seconds)] += 1
-        durations.total += seconds
+            durations = counted.seconds[method, route] = _Spread(SECONDS)
+        durations.add(seconds)
 
     def committed(self, storage: str, answers: list[Answer]) -> None:
         """Count what became of the tracks of a commit."""
-        outcomes: dict[str, int] = {}
+        saves = self._counted.saves
         total = 0
         for answer in answers:
             for saved in answer if isinstance(answer, list) else [answer]:
-                outcome: str = saved.outcome if isinstance(saved, Saved) else "rejected"
-                outcomes[outcome] = outcomes.get(outcome, 0) + 1
+                outcome = (storage, saved.outcome if isinstance(saved, Saved) else "rejected")
+                saves[outcome] = saves.get(outcome, 0) + 1
                 total += 1
-        for outcome, number in outcomes.items():
-            _child(self._outcomes, self._saved, storage, outcome).inc(number)
-        _child(self._sizes, self._commits, storage).observe(total)
+        sizes = self._counted.sizes.get((storage,))
+        if sizes is None:
+            sizes = self._counted.sizes[(storage,)] = _Spread(TRACKS)
+        sizes.add(total)
 
     def text(self) -> bytes:
         """All figures, as Prometheus reads them."""
         return generate_latest(self._registry)
-
-
-def _child(known: dict[tuple[object, ...], M], metric: M, *labels: object) -> M:
-    child = known.get(labels)
-    if child is None:
-        child = known[labels] = metric.labels(*labels)
-    return child
 
 
 class _Present(Collector):
@@ -125,40 +101,68 @@ class _Present(Collector):
         )
 
 
-class _Durations:
-    """How long requests took."""
+class _Spread:
+    """How figures are spread over ranges."""
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(SECONDS) + 1)
-        """Up to each of `SECONDS`, above the one before; then the longer ones."""
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        """Up to each of the bounds, above the one before; then the larger ones."""
         self.total = 0.0
 
+    def add(self, figure: float) -> None:
+        """Count a figure."""
+        self.counts[bisect_left(self.bounds, figure)] += 1
+        self.total += figure
 
-class _Answered(Collector):
-    """The requests that have been answered."""
+    def buckets(self) -> list[tuple[str, float]]:
+        """How many there are up to each bound, as Prometheus has it."""
+        names = [*map(floatToGoString, self.bounds), "+Inf"]
+        return [*zip(names, accumulate(self.counts), strict=True)]
 
-    def __init__(
-        self,
-        requests: Mapping[tuple[str, str, int], int],
-        seconds: Mapping[tuple[str, str], _Durations],
-    ) -> None:
-        self._requests, self._seconds = requests, seconds
+
+class _Counted(Collector):
+    """What has been done since the service started, each by its labels."""
+
+    def __init__(self) -> None:
+        self.requests: dict[Labels, int] = {}
+        self.seconds: dict[Labels, _Spread] = {}
+        self.saves: dict[Labels, int] = {}
+        self.sizes: dict[Labels, _Spread] = {}
 
     def collect(self) -> Iterator[Metric]:
         """See `Collector.collect`."""
-        requests = CounterMetricFamily(
-            "tracks_requests", "Requests.", labels=["method", "route", "status"]
-        )
-        for (method, route, status), number in self._requests.items():
-            requests.add_metric([method, route, str(status)], number)
-        yield requests
-        seconds = HistogramMetricFamily(
+        yield _counter("tracks_requests", "Requests.", "method route status", self.requests)
+        yield _histogram(
             "tracks_request_seconds",
             "From a request's arrival to the end of its answer.",
-            labels=["method", "route"],
+            "method route",
+            self.seconds,
         )
-        for labels, durations in self._seconds.items():
-            names = [*map(floatToGoString, SECONDS), "+Inf"]
-            buckets = [*zip(names, accumulate(durations.counts), strict=True)]
-            seconds.add_metric(labels, buckets, durations.total)
-        yield seconds
+        yield _counter(
+            "tracks_saves", "Tracks by what became of them.", "storage outcome", self.saves
+        )
+        yield _histogram(
+            "tracks_commit_tracks",
+            "Tracks that were stored in one transaction.",
+            "storage",
+            self.sizes,
+        )
+
+
+def _counter(
+    name: str, text: str, labels: str, numbers: Mapping[Labels, int]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=labels.split())
+    for values, number in numbers.items():
+        family.add_metric([*map(str, values)], number)
+    return family
+
+
+def _histogram(
+    name: str, text: str, labels: str, spreads: Mapping[Labels, _Spread]
+) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, text, labels=labels.split())
+    for values, spread in spreads.items():
+        family.add_metric([*map(str, values)], spread.buckets(), spread.total)
+    return family

@@ -8,7 +8,7 @@ from cybertools.tracking.service.gate import Refused
 from cybertools.tracking.service.replies import PROBLEM, Header, Reply
 from cybertools.tracking.service.writing import Overloaded
 
-__all__ = ["Bad", "as_json", "as_reply"]
+__all__ = ["Bad", "TooSlow", "as_json", "as_reply"]
 
 
 class Bad(TrackingError):
@@ -22,6 +22,12 @@ class Bad(TrackingError):
         self.kind = kind
 
 
+class TooSlow(StorageUnavailable):
+    """The body has not come in the time that it may take. Nothing of it was stored."""
+
+    kind = "too-slow"
+
+
 _REFUSALS = {401: "unauthorized", 403: "forbidden", 429: "too-many-requests"}
 
 RETRY_SECONDS = 1
@@ -29,7 +35,7 @@ RETRY_SECONDS = 1
 
 
 def _kind(error: TrackingError) -> str:
-    if isinstance(error, Bad):
+    if isinstance(error, Bad | TooSlow):
         return error.kind
     if isinstance(error, Refused):
         return _REFUSALS[error.status]

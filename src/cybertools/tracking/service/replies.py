@@ -35,6 +35,10 @@ HTML = b"text/html; charset=utf-8"
 SECURITY: list[Header] = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 """What each answer tells a browser: not to keep it, and not to guess its kind."""
 
+TOO_SLOW = 408
+CLOSE: Header = (b"connection", b"close")
+"""What an answer has where the rest of a body is not waited for."""
+
 _POLICY = (
     b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
     b" frame-ancestors 'none'"
@@ -67,10 +71,10 @@ async def send(answer: Reply, scope: Scope, receive: Receive, send: Send, stall:
     :returns: whether all of it was sent; else the client has gone, or was too slow.
     """
     body = answer.body
-    headers = [*SECURITY]
+    headers = [*SECURITY, CLOSE] if answer.status == TOO_SLOW else [*SECURITY]
     if answer.headers:
         own = {name for name, _ in answer.headers}
-        headers = [*(pair for pair in SECURITY if pair[0] not in own), *answer.headers]
+        headers = [*(pair for pair in headers if pair[0] not in own), *answer.headers]
     if answer.status not in (204, 304):
         headers.append((b"content-type", answer.kind))
         if isinstance(body, bytes):

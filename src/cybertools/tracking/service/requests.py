@@ -21,14 +21,16 @@ from cybertools.tracking.errors import (
     UnknownCriterion,
 )
 from cybertools.tracking.service.gate import Principal
-from cybertools.tracking.service.problems import Bad
+from cybertools.tracking.service.problems import Bad, TooSlow
 from cybertools.tracking.service.settings import Settings
 from cybertools.tracking.service.storages import Collection
 from cybertools.tracking.service.writing import Overloaded
 from cybertools.tracking.values import kind_of, shown
 
-__all__ = ["LARGE", "Call", "Gone", "Memory", "parsed_json"]
+__all__ = ["IS_WHOLE", "LARGE", "Call", "Gone", "Memory", "parsed_json"]
 
+IS_WHOLE = "tracks.is_whole"
+"""What a server sets in the scope of a request when all of its body is there."""
 
 MOST_PAIRS = 100_000
 """Parameters of one request."""
@@ -181,6 +183,7 @@ class Call:
 
         :raises Bad: it is too large, or compressed in a way that is not known.
         :raises Overloaded: there is no room for it at this moment.
+        :raises TooSlow: it has not come in time.
         """
         most = self._settings.body_bytes
         if int(self.headers.get(b"content-length", b"0")) > most:
@@ -200,6 +203,24 @@ class Call:
         return await asyncio.to_thread(_DECODERS[coding], *arguments)
 
     async def _received(self, most: int) -> bytes:
+        if self.request.get(IS_WHOLE):  # as small ones are: no timer is needed
+            return await self._joined(most, lambda _size: None)
+        seconds, rate = self._settings.body_seconds, self._settings.body_rate
+        end = asyncio.get_running_loop().time() + seconds
+        try:
+            async with asyncio.timeout_at(end) as limit:
+                return await self._joined(most, lambda size: limit.reschedule(end + size / rate))
+        except TimeoutError:
+            raise TooSlow(
+                f"The body has not come in time: it may take {seconds:g} s, and a second more for"
+                f" each {rate:,} bytes that have come."
+            ) from None
+
+    async def _joined(self, most: int, go_on: Callable[[int], None]) -> bytes:
+        """The parts of the body as one.
+
+        :param go_on: is told how many bytes have come, as long as there are more.
+        """
         parts: list[bytes] = []
         size = 0
         while True:
@@ -214,6 +235,7 @@ class Call:
             parts.append(part)
             if not message.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
+            go_on(size)
 
     def _take(self, count: int) -> None:
         self._memory.take(count)
@@ -221,26 +243,29 @@ class Call:
 
     def done(self) -> None:
         """Give back the memory that the body has taken."""
-        self._memory.give(self.taken)
-        self.taken = 0
+        if self.taken:
+            self._memory.give(self.taken)
+            self.taken = 0
 
 
 def parsed_pairs(text: bytes) -> Pairs:
     """Parameters as a URL or a form has them."""
     try:
-        parts = text.decode("ascii").split("&")
+        parts = text.decode("ascii").replace("+", " ").split("&")
         if len(parts) > MOST_PAIRS:
             raise ValueError(f"more than {MOST_PAIRS} parameters")
-        pairs = (part.partition("=") for part in parts if part)
-        return [(_unquoted(name), _unquoted(value)) for name, _, value in pairs]
+        pairs: Pairs = []
+        for part in parts:
+            if part:
+                name, _, value = part.partition("=")
+                pairs.append((_unquoted(name), _unquoted(value)) if "%" in part else (name, value))
+        return pairs
     except ValueError:
         raise Bad("malformed", "The parameters are no UTF-8, encoded as in a URL.") from None
 
 
 def _unquoted(text: str) -> str:
-    if "%" in text or "+" in text:
-        return unquote_to_bytes(text.replace("+", " ")).decode()
-    return text
+    return unquote_to_bytes(text).decode() if "%" in text else text
 
 
 def parsed_json(body: bytes) -> Any:

@@ -46,9 +46,17 @@ class Settings:
     """Of each storage: queries that are sent as lines at the same time."""
     head_seconds: float = 20.0
     """How long a client may take to send a request line with its headers, or twice as long at most;
-    then its connection is closed."""
+    then its connection is closed. So it is where a client goes on to send a body that was answered
+    already."""
+    body_seconds: float = 20.0
+    """How long a client may take to send a body, with a second more for each `body_rate` bytes that
+    have come; then it is refused, and its connection is closed."""
+    body_rate: int = 1_024
+    """Bytes a second at which a body may go on to come for longer than that. So the largest one
+    takes at most a bit more than two hours."""
     stall_seconds: float = 60.0
-    """How long a client may take nothing of an answer until it is cut off."""
+    """How long a client may take nothing of an answer until it is cut off; of one that is sent as a
+    whole, `head_seconds` longer at most."""
 
     page_seconds: float = 0.25
     """How long a browser waits for a page until it is given one that says so."""

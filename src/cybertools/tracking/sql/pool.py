@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -43,7 +43,7 @@ class Pool:
         self._idle: list[sqlite3.Connection] = []
         self._inherited: list[sqlite3.Connection] = []
         self._begin_life()
-        self._give(self._connect())
+        self.give(self._connect())
 
     def _begin_life(self) -> None:
         self._pid = os.getpid()
@@ -57,22 +57,10 @@ class Pool:
         """Whether this thread is in a transaction."""
         return self._held() is not None
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection; the transaction's, where this thread is in one."""
         held = self._held()
-        if held is None and not self.path:
-            with self.writing() as connection:
-                yield connection
-            return
-        connection = held or self._take()
-        try:
-            yield connection
-        except sqlite3.Error as error:
-            raise self.translated(error) from error
-        finally:
-            if held is None:
-                self._give(connection)
+        return self.writing() if held is None and not self.path else _Reading(self, held)
 
     @contextmanager
     def counting(self) -> Iterator[sqlite3.Connection]:
@@ -106,14 +94,14 @@ class Pool:
                     connection.execute("RELEASE part")
                 return
             with self._in_turn(patience):
-                connection = self._own.connection = self._take()
+                connection = self._own.connection = self.take()
                 try:
                     with _whole(connection, "BEGIN IMMEDIATE", "ROLLBACK", patience):
                         yield connection
                         connection.execute("COMMIT")
                 finally:
                     self._own.connection = None
-                    self._give(connection)
+                    self.give(connection)
         except sqlite3.Error as error:
             raise self.translated(error) from error
 
@@ -126,7 +114,8 @@ class Pool:
         if self._held() is not None or not self._turn.acquire(blocking=False):
             raise StorageUnavailable(f"{self.path} is being written to.")
         try:
-            connection = self._take()
+            # One that reads as well: what it has read stays valid when it writes itself.
+            connection = self.take()
         except BaseException:
             self._turn.release()
             raise
@@ -150,7 +139,7 @@ class Pool:
             self._end(connection)
 
     def _end(self, connection: sqlite3.Connection) -> None:
-        self._give(connection)
+        self.give(connection)
         self._turn.release()
 
     @contextmanager
@@ -178,7 +167,8 @@ class Pool:
             self._begin_life()
         return getattr(self._own, "connection", None)
 
-    def _take(self) -> sqlite3.Connection:
+    def take(self) -> sqlite3.Connection:
+        """A connection that is idle, or a new one."""
         if self._closed:
             raise StorageClosed("The storage is closed.")
         try:
@@ -186,7 +176,8 @@ class Pool:
         except IndexError:
             return self._connect()
 
-    def _give(self, connection: sqlite3.Connection) -> None:
+    def give(self, connection: sqlite3.Connection) -> None:
+        """Take a connection back."""
         if self._closed:
             connection.close()
         else:
@@ -235,6 +226,26 @@ def _has_files() -> bool:
         return bool(gettempdir())
     except FileNotFoundError:
         return False
+
+
+class _Reading:
+    """A connection to read with, for a moment. A generator would take as long as the read."""
+
+    __slots__ = ("_connection", "_held", "_pool")
+
+    def __init__(self, pool: Pool, held: sqlite3.Connection | None) -> None:
+        """Read with the connection that is held, or with one of the pool."""
+        self._pool, self._held = pool, held
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._connection = self._held or self._pool.take()
+        return self._connection
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._held is None:
+            self._pool.give(self._connection)
+        if isinstance(error, sqlite3.Error):
+            raise self._pool.translated(error) from error
 
 
 @contextmanager

@@ -115,6 +115,8 @@ class SqliteDialect(Dialect):
 
     def any_of(self, expression: str, values: Sequence[Any]) -> tuple[str, list[Any]]:
         """See `Dialect.any_of`."""
+        if len(values) == 1:
+            return f"{expression} = ?", [*values]
         # One statement for any number of values, and no limit to it.
         return f"{expression} IN (SELECT value FROM json_each(?))", [orjson.dumps(values).decode()]
 

@@ -41,23 +41,24 @@ def share_with_origins(
         return b"POST" if await has_key_for(origin) else b""
 
     async def sharing(scope: Scope, receive: Receive, send: Send) -> None:
+        added: Headers = [(b"vary", b"Origin")]
         origin = _header(scope, b"origin") if scope["type"] == "http" else None
-        methods = b"" if origin is None else await methods_of(origin.decode("latin-1"))
-        method: str = scope.get("method", "")
-        if origin and method == "OPTIONS" and _header(scope, b"access-control-request-method"):
-            await _answer_preflight(send, origin, methods)
-            return
-        shared: Headers = []
-        if methods and origin and method.encode() in methods.split(b", "):
-            shared = [
-                (b"access-control-allow-origin", origin),
-                (b"access-control-expose-headers", RESPONSE_HEADERS),
-            ]
+        if origin:
+            methods = await methods_of(origin.decode("latin-1"))
+            method: str = scope["method"]
+            if method == "OPTIONS" and _header(scope, b"access-control-request-method"):
+                await _answer_preflight(send, origin, methods)
+                return
+            if method.encode() in methods.split(b", "):
+                added += [
+                    (b"access-control-allow-origin", origin),
+                    (b"access-control-expose-headers", RESPONSE_HEADERS),
+                ]
 
-        async def send_shared(message: Message) -> None:
+        def send_shared(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (b"vary", b"Origin"), *shared]
-            await send(message)
+                message["headers"] = [*message.get("headers", ()), *added]
+            return send(message)
 
         await app(scope, receive, send_shared)
 
@@ -85,10 +86,5 @@ async def _answer_preflight(send: Send, origin: bytes, methods: bytes) -> None:
 
 def _header(scope: Scope, name: bytes) -> bytes | None:
     """The header of that name, None where there is none or, ambiguously, several."""
-    found: bytes | None = None
-    for key, value in scope.get("headers", ()):
-        if key == name:
-            if found is not None:
-                return None
-            found = value
-    return found
+    found = [value for key, value in scope.get("headers", ()) if key == name]
+    return found[0] if len(found) == 1 else None

@@ -1,6 +1,7 @@
 """Who asks, once let in: what it may do."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import get_args
 
 from cybertools.tracking.service import gate
@@ -44,6 +45,7 @@ class Principal(gate.Principal):
         return self.storages is None or storage in self.storages
 
 
+@lru_cache(1_000)  # each request of a token asks for the same one
 def principal_of(
     name: str, token: str, scopes: frozenset[Scope], storages: frozenset[str] | None
 ) -> Principal:

@@ -20,10 +20,13 @@ for one storage only.
 
 Bodies may be compressed (`Content-Encoding: gzip` or `zstd`). Whatever is wrong is answered with a
 problem (`application/problem+json`, RFC 9457): its `type` tells programs which error it is, its
-`detail` tells people what was wrong and what would be right. `429`, and `503` of the type
+`detail` tells people what was wrong and what would be right. `408`, `429`, and `503` of the type
 `overloaded`, mean that nothing was stored; `Retry-After` says when to try again. After any other
 `5xx`, or none at all, it may have been stored: with a `key` it can be sent again. A parameter that
 does not exist is refused.
+
+A body may take 20 s to come, and a second more for each 1,024 bytes that have come; one that is
+slower is answered with `408`, and the connection is closed.
 """
 
 

@@ -101,6 +101,7 @@ _PROBLEMS = {
         401: "A token is needed.",
         403: "The token does not allow this.",
         404: "There is no such thing.",
+        408: "The body has not come in time; nothing was stored, and the connection is closed.",
         409: "The request contradicts itself.",
         413: "The body is too large.",
         415: "The body is of a kind that is not read.",
@@ -142,7 +143,7 @@ def operation(
     if body:
         operation["requestBody"] = body
     common = (400, 500, 503) if public else (400, 401, 403, 404, 422, 429, 500, 503)
-    with_body = (413, 415) if body and not public else ()
+    with_body = (408, 413, 415) if body and not public else ()
     usual = problems(*common, *with_body)
     operation["responses"] = answers | {k: v for k, v in usual.items() if k not in answers}
     if security is not None:

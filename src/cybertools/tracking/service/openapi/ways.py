@@ -212,7 +212,7 @@ PATHS: dict[str, Schema] = {
                     "It is stored; or its visitor asks not to be tracked (`DNT: 1`, `Sec-GPC: 1`),"
                     " and it is not."
                 ),
-                **problems(413),
+                **problems(408, 413),
             },
             [_STORAGE],
             _BEACON,

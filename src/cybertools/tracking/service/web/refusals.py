@@ -92,6 +92,10 @@ REFUSALS = (
         " http://localhost:8000, not %(value)s."
     ),
     # What goes wrong
+    (
+        "The body has not come in time: it may take %(seconds)s s, and a second more for each"
+        " %(count)s bytes that have come."
+    ),
     "The service stops.",
     "The database does not answer.",
     "%(count)s queries are being sent as lines.",
