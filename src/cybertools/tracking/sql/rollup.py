@@ -397,8 +397,14 @@ class Rollup:
         )
 
     def _slices(self, connection: Any, kept: Kept, state: _State) -> Slices:
-        dialect = self._engine.dialect
-        return Slices(connection, self._tables, dialect, kept, state.span or (0.0, 0.0))
+        return Slices(
+            connection,
+            self._tables,
+            self._engine.dialect,
+            kept,
+            state.span or (0.0, 0.0),
+            state.pending(kept) > 0,
+        )
 
     def _cells(self, connection: Any, zone: _Zone, state: _State) -> Cells:
         return Cells(

@@ -93,6 +93,8 @@ class Slices:
     kept: Kept
     span: tuple[float, float]
     """All times of tracks and changes are within."""
+    is_pending: bool
+    """There may be tracks or changes that the slices know nothing of."""
 
     @property
     def _question(self) -> Sliced:
@@ -122,6 +124,8 @@ class Slices:
 
     def changed(self) -> set[int]:
         """Those that tracks or changes are pending of."""
+        if not self.is_pending:
+            return set()
         first = floor((self.span[0] - self._reach) / LENGTH)
         end = floor(self.span[1] / LENGTH) + 1
         place = self.dialect.period(range(first * LENGTH, (end + 1) * LENGTH, LENGTH))
@@ -209,7 +213,8 @@ class Slices:
         end = None if high is None else floor((high - self._reach) / LENGTH)
         changed = self.changed()
         kept = {n: text for n, text in self._between(first, end) if n not in changed}
-        rests = _rests(sorted(kept), low)
+        first_time, _ = self.span
+        rests = [r for r in _rests(sorted(kept), low) if r[1] is None or r[1] > first_time]
         if not kept or len(rests) > MOST_RESTS:
             return None
         found: dict[tuple[Any, ...], int] = {}
