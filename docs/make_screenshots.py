@@ -120,6 +120,8 @@ def take(browser: Any, base: str, token: str, scheme: str, size: tuple[int, int]
     addresses["user"] = page.locator("#results tbody th a").first.get_attribute("href")
     page.goto(addresses["task"])
     addresses["run"] = page.locator("a[href*='/runs/']").first.get_attribute("href")
+    page.goto(addresses["funnel"])
+    addresses["behind"] = page.locator("a[href*='/behind?']").nth(1).get_attribute("href")
     shown = addresses if is_wide else {n: addresses[n] for n in ("overview", "explore", "run")}
     for name, address in shown.items():
         page.goto(address, wait_until="domcontentloaded" if name == "now" else "load")
