@@ -185,8 +185,11 @@ class RemoteEngine(Engine):
         found = self._answer(ask).json
         if page is not criteria and found["next"] is not None:
             # Not page by page: all of it is of one moment.
-            return [*self.stream(criteria)]
-        return [*map(row_from, found["tracks"])]
+            rows = [*self.stream(criteria)]
+        else:
+            rows = [*map(row_from, found["tracks"])]
+        named = _with_a_star(criteria)
+        return [row for row in rows if all(row[place] in values for place, values in named)]
 
     def stream(self, criteria: Criteria) -> Iterator[Row]:
         """See `Engine.stream`."""
@@ -457,6 +460,16 @@ class RemoteEngine(Engine):
             return Ask("GET", self._tracks + short, parameters, accept=accept)
         body = Body(query.encode(), len(query), is_packed=False)
         return Ask("POST", self._tracks + long, body=body, kind=FORM, accept=accept)
+
+
+def _with_a_star(criteria: Criteria) -> list[tuple[int, tuple[Any, ...]]]:
+    """The places in a row, and values, of names that end with ``*``: a URL has them as prefixes."""
+    places = {"taskId": 1, "userName": 3}
+    return [
+        (places[match.name], match.values)
+        for match in criteria.matches
+        if match.name in places and any(str(value).endswith("*") for value in match.values)
+    ]
 
 
 def names_at(caller: Caller) -> list[str] | None:

@@ -47,6 +47,14 @@ class ReadingContract(BaseContract):
             (track,) = tracks.getUserTracks(task, 0, user)
             assert track.data == {"of": [task, user]}
 
+    def test_a_name_that_ends_with_a_star_is_no_prefix(self, tracks: Storage) -> None:
+        saved = tracks.saveUserTrack("a", 0, "b*", {})
+        tracks.saveUserTrack("a", 0, "bc", {})
+        run = tracks.currentRuns["a"]
+        assert tracks.getUserTracks("a*", run, "bc") == []
+        assert [track.id for track in tracks.getUserTracks("a", run, "b*")] == [saved]
+        assert tracks.getLastUserTrack("a*", run, "bc") is None
+
     @pytest.mark.parametrize("run", [0, None, 1, 2, 99, 2**62])
     def test_no_user_tracks_is_an_empty_list(self, tracks: Storage, run: int | None) -> None:
         tracks.saveUserTrack("a001", 0, "u1", {})
