@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from cybertools.tracking.errors import InvalidValue
 from cybertools.tracking.interfaces import Storage
@@ -15,6 +15,7 @@ from cybertools.tracking.reports.periods import period_edges, period_start
 from cybertools.tracking.service.asking import whole
 from cybertools.tracking.service.replies import Reply
 from cybertools.tracking.service.web.files import FORMATS, file_of
+from cybertools.tracking.service.web.recipes import recipes
 from cybertools.tracking.service.web.site import Page, View
 from cybertools.tracking.track import Row
 from cybertools.tracking.values import parse_track_id, shown
@@ -113,29 +114,25 @@ def _back(view: View, number: Number) -> str:
 
 def _recipes(view: View, number: Number) -> list[tuple[str, str]]:
     """The same in other ways: a command, Python, HTTP."""
-    name, report = view.storage.name, number.report
+    report = number.report
     given: dict[str, Any] = {k: v for k, v in number.arguments.items() if k not in OPTIONS}
     given |= {k: view.format.iso(number.arguments[k]) for k in OPTIONS if k in number.arguments}
     required = {each.name for each in REPORTS[report].parameters if each.required}
-    command = [f"tracks --storage {view.base} --name {shlex.quote(name)} report {report}"]
+    command = [f"report {report}"]
     for key, value in given.items():
         texts = [shlex.quote(str(each)) for each in (value if isinstance(value, list) else [value])]
         command.append(
             " ".join(texts if key in required else [OPTIONS.get(key, f"--{key}"), *texts])
         )
     lines = "".join(f"    {key!r}: {value!r},\n" for key, value in given.items())
-    python = (
-        "from cybertools.tracking import open_storage\n"
-        "from cybertools.tracking.reports import run_report\n\n"
-        f"storage = open_storage({view.base!r}, {name!r})\n"
-        f"table = run_report(storage, {report!r}, {{\n{lines}}})"
+    return recipes(
+        view,
+        command,
+        f"table = run_report(storage, {report!r}, {{\n{lines}}})",
+        f"reports/{report}",
+        urlencode(given, doseq=True),
+        "from cybertools.tracking.reports import run_report\n",
     )
-    address = f"{view.base}/api/storages/{quote(name, safe='')}/reports/{report}"
-    curl = (
-        'curl -H "Authorization: Bearer $TRACKS_TOKEN" \\\n'
-        f"  {shlex.quote(f'{address}?{urlencode(given, doseq=True)}')}"
-    )
-    return [(view.say("As a command"), " \\\n  ".join(command)), ("Python", python), ("HTTP", curl)]
 
 
 def _words(view: View, number: Number) -> tuple[str, str]:

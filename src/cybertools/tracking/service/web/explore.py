@@ -18,6 +18,7 @@ from cybertools.tracking.service.replies import Reply
 from cybertools.tracking.service.web.counting import different
 from cybertools.tracking.service.web.files import FORMATS, file_of
 from cybertools.tracking.service.web.periods import Period
+from cybertools.tracking.service.web.recipes import recipes
 from cybertools.tracking.service.web.series import series
 from cybertools.tracking.service.web.site import Page, View
 from cybertools.tracking.track import Row, Track
@@ -195,12 +196,9 @@ def _query(view: View, asked: Asked) -> str:
 
 def _recipes(view: View, asked: Asked) -> list[tuple[str, str]]:
     """The same in other ways: a command, Python, HTTP."""
-    headers = view.call.headers
-    host = headers.get(b"host", b"127.0.0.1:8080").decode("latin-1")
-    base = f"{view.call.request.get('scheme', 'http')}://{host}"
     times = [(name, view.format.iso(value)) for name, value in view.period.criteria.items()]
     options = {"taskId": "--task", "userName": "--user", "runId": "--run"}
-    command = [f"tracks --storage {base} --name {shlex.quote(view.storage.name)} query"]
+    command = ["query"]
     arguments: dict[str, Any] = {}
     parsed = criteria_from(asked.pairs)
     for match in parsed.matches:
@@ -216,18 +214,8 @@ def _recipes(view: View, asked: Asked) -> list[tuple[str, str]]:
         command.append(f"--{'from' if name == 'timeFrom' else 'to'} {text}")
         arguments[name] = text
     lines_ = "".join(f"    {name}={value!r},\n" for name, value in arguments.items())
-    python = (
-        "from cybertools.tracking import open_storage\n\n"
-        f"storage = open_storage({base!r}, {view.storage.name!r})\n"
-        f"tracks = storage.query({f'{chr(10)}{lines_}' if lines_ else ''})"
-    )
-    address = f"{base}/api/storages/{view.storage.name}/tracks"
-    query = _query(view, asked)
-    curl = (
-        'curl -H "Authorization: Bearer $TRACKS_TOKEN" \\\n'
-        f"  {shlex.quote(f'{address}?{query}' if query else address)}"
-    )
-    return [(view.say("As a command"), " \\\n  ".join(command)), ("Python", python), ("HTTP", curl)]
+    python = f"tracks = storage.query({f'{chr(10)}{lines_}' if lines_ else ''})"
+    return recipes(view, command, python, "tracks", _query(view, asked))
 
 
 async def download(view: View) -> Reply:
