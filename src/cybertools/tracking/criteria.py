@@ -3,7 +3,7 @@
 import difflib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Literal, TypeAlias
 
@@ -90,6 +90,15 @@ class Criteria:
     def match(self, name: str) -> Match | None:
         """The criterion for that attribute, if there is one."""
         return next((m for m in self.matches if m.name == name), None)
+
+    def within(self, first: float, last: float) -> "Criteria":
+        """The criteria, and from the first to the last of these times as well."""
+        low, high = self.time_from, self.time_to
+        return replace(
+            self,
+            time_from=max(0.0, first if low is None else max(low, first)),
+            time_to=last if high is None else min(high, last),
+        )
 
 
 def parse_criteria(attributes: tuple[str, ...], criteria: Mapping[str, Any]) -> Criteria:

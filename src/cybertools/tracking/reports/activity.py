@@ -20,7 +20,6 @@ from cybertools.tracking.reports.shared import (
     TRACK_COLUMNS,
     column_of,
     key_of,
-    narrowed,
     newest_rows,
     ordered,
     periods_of,
@@ -184,7 +183,7 @@ def present(
     :param top: So many rows, the newest first.
     """
     moment = now() if at is None else at
-    parsed = narrowed(storage.parse(criteria), moment - float(within), moment)
+    parsed = storage.parse(criteria).within(moment - float(within), moment)
     found = storage.engine.aggregate(
         Groups(parsed, ("userName", "taskId", "runId"), ("tracks", "first", "last"))
     )

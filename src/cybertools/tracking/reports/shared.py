@@ -1,7 +1,6 @@
 """What reports have in common: keys, periods, orders, durations."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import floor
 from typing import Any
 
@@ -17,7 +16,6 @@ __all__ = [
     "TRACK_COLUMNS",
     "column_of",
     "key_of",
-    "narrowed",
     "newest_rows",
     "ordered",
     "periods_of",
@@ -87,16 +85,6 @@ def track_cells(row: Row) -> tuple[Cell, ...]:
     """A track as the row of a table of these columns."""
     number, task, run, user, moment, json = row
     return (track_id(number), moment, task, run, user, json)
-
-
-def narrowed(criteria: Criteria, time_from: float, time_to: float) -> Criteria:
-    """The criteria, within these times as well."""
-    low, high = criteria.time_from, criteria.time_to
-    return replace(
-        criteria,
-        time_from=max(0.0, time_from if low is None else max(low, time_from)),
-        time_to=time_to if high is None else min(high, time_to),
-    )
 
 
 def seconds(micros: Any) -> float | None:

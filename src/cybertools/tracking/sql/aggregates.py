@@ -247,13 +247,7 @@ def _within(criteria: Criteria, key: Key) -> Criteria:
     """The criteria, and within the periods if the key is of these."""
     if not isinstance(key, Periods):
         return criteria
-    low, high = criteria.time_from, criteria.time_to
-    first, end = float(key.edges[0]), key.edges[-1] - MICRO
-    return replace(
-        criteria,
-        time_from=first if low is None else max(low, first),
-        time_to=end if high is None else min(high, end),
-    )
+    return criteria.within(float(key.edges[0]), key.edges[-1] - MICRO)
 
 
 MICRO = 0.000001

@@ -5,7 +5,6 @@ What is sorted on the way are numbers and times: data are read of the rows that 
 
 from dataclasses import replace
 
-from cybertools.tracking.criteria import Criteria
 from cybertools.tracking.questions import Behind, Cell, Moved, Reached, Returned
 from cybertools.tracking.sql.aggregates import (
     MEASURES,
@@ -88,7 +87,7 @@ def _returned(cell: Returned, tables: Tables, dialect: Dialect) -> Bound:
 
     def within(first: int, last: int) -> Bound:
         low, high = float(edges[first]), edges[last] - MICRO
-        return condition(_narrowed(cell.of.criteria, low, high), dialect)
+        return condition(cell.of.criteria.within(low, high), dialect)
 
     then = within(cell.place, cell.place + 1)
     there, before = within(cell.first, cell.first + 1), within(0, cell.first)
@@ -100,16 +99,6 @@ def _returned(cell: Returned, tables: Tables, dialect: Dialect) -> Bound:
         values += before.values
     # Not by the index by user: the newest are found first by that by time.
     return Bound(f"{then.sql} AND {dialect.unsorted}userName IN ({users})", values)
-
-
-def _narrowed(criteria: Criteria, low: float, high: float) -> Criteria:
-    """The criteria, within these times as well."""
-    first, last = criteria.time_from, criteria.time_to
-    return replace(
-        criteria,
-        time_from=low if first is None else max(first, low),
-        time_to=high if last is None else min(last, high),
-    )
 
 
 # Paths
