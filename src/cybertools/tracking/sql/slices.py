@@ -155,7 +155,7 @@ class Slices:
         end = floor(self.span[1] / LENGTH)
         first = first if low is None else max(first, ceil(low / LENGTH))
         end = end if high is None else min(end, floor(high / LENGTH))
-        there = {number for number, _ in self._between(first, end)} | self.changed()
+        there = {number for (number,) in self._between("slice", first, end)} | self.changed()
         return [number for number in range(first, end) if number not in there]
 
     def make(self, wanted: Sequence[int], seconds: float) -> int:
@@ -188,7 +188,7 @@ class Slices:
         changed = self.changed()
         return sum(
             sorted(json.loads(answer), key=str) != sorted(json.loads(_written(rows)), key=str)
-            for number, answer in self._between(None, None)
+            for number, answer in self._between("slice, answer", None, None)
             if number not in changed
             for rows in [
                 self._counted(self._question, number * LENGTH, (number + 1) * LENGTH, None)
@@ -212,7 +212,7 @@ class Slices:
         # What comes within reach of a slice's end must be within the times as well.
         end = None if high is None else floor((high - self._reach) / LENGTH)
         changed = self.changed()
-        kept = {n: text for n, text in self._between(first, end) if n not in changed}
+        kept = {n: t for n, t in self._between("slice, answer", first, end) if n not in changed}
         first_time, _ = self.span
         rests = [r for r in _rests(sorted(kept), low) if r[1] is None or r[1] > first_time]
         if not kept or len(rests) > MOST_RESTS:
@@ -224,15 +224,15 @@ class Slices:
             _add(found, self._counted(question, start, until, high))
         return _ordered(question, found, self.dialect)
 
-    def _between(self, first: int | None, end: int | None) -> list[tuple[int, str]]:
+    def _between(self, columns: str, first: int | None, end: int | None) -> list[Any]:
         """Those from the first to before the end."""
         conditions = [("slice >= ?", first), ("slice < ?", end)]
         where = "".join(f" AND {each}" for each, bound in conditions if bound is not None)
-        rows = self.connection.execute(
-            f"SELECT slice, answer FROM {self.tables.rollup('slices')} WHERE question = ?{where}",
+        found: list[Any] = self.connection.execute(
+            f"SELECT {columns} FROM {self.tables.rollup('slices')} WHERE question = ?{where}",
             [self.kept.id, *(bound for _, bound in conditions if bound is not None)],
-        )
-        return [(number, text) for number, text in rows.fetchall()]
+        ).fetchall()
+        return found
 
     def _counted(
         self, question: Sliced, start: float | None, end: float | None, high: float | None
