@@ -130,10 +130,9 @@ class Pool:
 
     def _commit(self, connection: sqlite3.Connection) -> None:
         try:
-            connection.execute("COMMIT")
+            with _undone_by(connection, "ROLLBACK"):
+                connection.execute("COMMIT")
         except sqlite3.Error as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
             raise self.translated(error) from error
         finally:
             self._end(connection)
@@ -259,6 +258,13 @@ def _whole(
     finally:
         if patience < BUSY_SECONDS:
             connection.execute(f"PRAGMA busy_timeout = {1_000 * BUSY_SECONDS:.0f}")
+    with _undone_by(connection, undo):
+        yield
+
+
+@contextmanager
+def _undone_by(connection: sqlite3.Connection, undo: str) -> Iterator[None]:
+    """Undo what has been done, where something goes wrong."""
     try:
         yield
     except BaseException:
